@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int rfs_fail(struct rfs_error *err, int errnum, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (err) {
+		va_start(ap, fmt);
+		vsnprintf(err->text, sizeof(err->text), fmt, ap);
+		va_end(ap);
+	}
+	return -errnum;
+}
+
+int rfs_context(struct rfs_error *err, int r, const char *fmt, ...)
+{
+	char old[RFS_ERROR_MAX];
+	va_list ap;
+	int n;
+
+	if (!err)
+		return r;
+	memcpy(old, err->text, sizeof(old));
+	va_start(ap, fmt);
+	n = vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	va_end(ap);
+	if (n >= 0 && (size_t)n < sizeof(err->text))
+		snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s",
+			 old);
+	return r;
+}
+
+int rfs_no_memory(struct rfs_error *err)
+{
+	return rfs_fail(err, ENOMEM, "out of memory");
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/reader.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/vec.h"
+
+struct rfs_reader {
+	const struct rfs_reader_ops *ops;
+	void *state;
+	uint64_t size;
+	char *name;
+	const struct rfs_origin *origin;
+	atomic_uint refs;
+};
+
+int rfs_trace_add(struct rfs_trace *trace, struct rfs_range range,
+		  const struct rfs_origin *origin)
+{
+	struct rfs_trace_item *last;
+	int r;
+
+	if (!range.len)
+		return 0;
+	if (trace->count) {
+		last = &trace->items[trace->count - 1];
+		if (last->origin == origin &&
+		    rfs_range_end(last->range) == range.off) {
+			last->range.len += range.len;
+			return 0;
+		}
+	}
+	r = RFS_VEC_ROOM(trace);
+	if (r < 0)
+		return r;
+	trace->items[trace->count++] =
+		(struct rfs_trace_item){ range, origin };
+	return 0;
+}
+
+void rfs_trace_fini(struct rfs_trace *trace)
+{
+	free(trace->items);
+	*trace = (struct rfs_trace){ 0 };
+}
+
+int rfs_reader_new(const struct rfs_reader_ops *ops, void *state, uint64_t size,
+		   const char *name, const struct rfs_origin *origin,
+		   struct rfs_reader **ret, struct rfs_error *err)
+{
+	struct rfs_reader *rd = calloc(1, sizeof(*rd));
+
+	if (rd)
+		rd->name = strdup(name);
+	if (!rd || !rd->name || size > RFS_SIZE_MAX) {
+		free(rd ? rd->name : NULL);
+		free(rd);
+		ops->close(state);
+		if (size > RFS_SIZE_MAX)
+			return rfs_fail(err, EFBIG,
+					"%s: a size of %" PRIu64
+					" bytes is more than a file can have",
+					name, size);
+		return rfs_no_memory(err);
+	}
+	rd->ops = ops;
+	rd->state = state;
+	rd->size = size;
+	rd->origin = origin;
+	atomic_init(&rd->refs, 1);
+	*ret = rd;
+	return 0;
+}
+
+struct rfs_reader *rfs_reader_ref(struct rfs_reader *rd)
+{
+	atomic_fetch_add_explicit(&rd->refs, 1, memory_order_relaxed);
+	return rd;
+}
+
+struct rfs_reader *rfs_reader_unref(struct rfs_reader *rd)
+{
+	if (!rd || atomic_fetch_sub(&rd->refs, 1) != 1)
+		return NULL;
+	rd->ops->close(rd->state);
+	free(rd->name);
+	free(rd);
+	return NULL;
+}
+
+uint64_t rfs_reader_size(const struct rfs_reader *rd)
+{
+	return rd->size;
+}
+
+const char *rfs_reader_name(const struct rfs_reader *rd)
+{
+	return rd->name;
+}
+
+const struct rfs_origin *rfs_reader_origin(const struct rfs_reader *rd)
+{
+	return rd->origin;
+}
+
+uint64_t rfs_reader_allocated(const struct rfs_reader *rd)
+{
+	uint64_t n = rd->size;
+
+	if (rd->ops->allocated)
+		n = rd->ops->allocated(rd->state);
+	return n < rd->size ? n : rd->size;
+}
+
+static int check_range(const struct rfs_reader *rd, struct rfs_range range,
+		       struct rfs_error *err)
+{
+	if (rfs_range_fits(range, rd->size))
+		return 0;
+	return rfs_fail(err, EINVAL,
+			"%s: %" PRIu64 " bytes at %" PRIu64
+			" asked for, but it has only %" PRIu64,
+			rd->name, range.len, range.off, rd->size);
+}
+
+int rfs_reader_read(struct rfs_reader *rd, struct rfs_range range, void *buf,
+		    struct rfs_ranges *bad, struct rfs_error *err)
+{
+	struct rfs_ranges unwanted = { 0 };
+	int r;
+
+	r = check_range(rd, range, err);
+	if (r < 0 || !range.len)
+		return r;
+	r = rd->ops->read(rd->state, range, buf, bad ? bad : &unwanted, err);
+	if (!bad)
+		rfs_ranges_fini(&unwanted);
+	assert(r <= 0);
+	return r;
+}
+
+int rfs_reader_extents(struct rfs_reader *rd, struct rfs_range range,
+		       struct rfs_extents *out, struct rfs_error *err)
+{
+	int r;
+
+	r = check_range(rd, range, err);
+	if (r < 0 || !range.len)
+		return r;
+	if (rd->ops->extents)
+		return rd->ops->extents(rd->state, range, out, err);
+	r = rfs_extents_add(out, range, RFS_DATA);
+	return r < 0 ? rfs_no_memory(err) : 0;
+}
+
+int rfs_reader_trace(struct rfs_reader *rd, struct rfs_range range,
+		     struct rfs_trace *out, struct rfs_error *err)
+{
+	int r;
+
+	r = check_range(rd, range, err);
+	if (r < 0 || !range.len)
+		return r;
+	if (rd->ops->trace)
+		return rd->ops->trace(rd->state, range, out, err);
+	r = rfs_trace_add(out, range, rd->origin);
+	return r < 0 ? rfs_no_memory(err) : 0;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* readers.h - how each kind of reader is opened. */
+#ifndef RESCUEFS_READERS_READERS_H
+#define RESCUEFS_READERS_READERS_H
+
+#include "core/notes.h"
+#include "core/reader.h"
+
+/* A regular file or block device, read through 'fd', which the reader owns
+ * from the call on, also when it fails.  The size is taken once.
+ *
+ * With 'sparing' the medium may be dying: it is read past the page cache
+ * where the file system allows it, without read-ahead, in requests that fall
+ * to single sectors around an error.  Without it the page cache is used, and
+ * only the neighbourhood of an error is read that way. */
+int rfs_file_open(int fd, bool sparing, const char *name,
+		  const struct rfs_origin *origin, struct rfs_reader **ret,
+		  struct rfs_error *err);
+
+/* A qcow2 image, version 2 or 3.  Only the header and the L1 table are read at
+ * open.  The format is documented in QEMU's docs/interop/qcow2.txt.
+ *
+ * 'file' is the image; 'backing' its backing image or NULL where that is
+ * missing although the header names one (then only unallocated ranges are
+ * unreadable), 'data' the external data file or NULL.  The reader takes its own
+ * references. */
+struct rfs_qcow2_parts {
+	struct rfs_reader *file;
+	struct rfs_reader *backing;
+	struct rfs_reader *data;
+	struct rfs_notes *notes; /* outlives the reader; may be NULL */
+};
+
+int rfs_qcow2_open(const struct rfs_qcow2_parts *parts, struct rfs_reader **ret,
+		   struct rfs_error *err);
+
+/* What the header says of the other files, for whoever must find them. */
+struct rfs_qcow2_info {
+	uint32_t version;
+	uint32_t cluster_size;
+	uint64_t virtual_size;
+	char *backing_file;   /* NULL: has none; free with _info_fini */
+	char *backing_format; /* NULL: not said */
+	char *data_file;      /* NULL: not external, or not named */
+	bool has_data_file;
+	bool dirty, corrupt;  /* the marks in the header */
+	uint32_t snapshots;
+};
+
+int rfs_qcow2_info(struct rfs_reader *file, struct rfs_qcow2_info *ret,
+		   struct rfs_error *err);
+void rfs_qcow2_info_fini(struct rfs_qcow2_info *info);
+
+#endif /* RESCUEFS_READERS_READERS_H */
