@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* inventory.h - which hosts, instances and disks there are, and where.
+ *
+ * Made by one scan of a site and unchanged from then on, so that any thread
+ * may read it.  No image is opened for it: all comes from directory listings,
+ * libvirt's XML and nova's disk.info.
+ */
+#ifndef RESCUEFS_SITE_INVENTORY_H
+#define RESCUEFS_SITE_INVENTORY_H
+
+#include "site/site.h"
+
+enum rfs_format {
+	RFS_FORMAT_RAW,
+	RFS_FORMAT_QCOW2,
+	RFS_FORMAT_OTHER, /* named by a description, but not read here */
+};
+
+/* One disk as one source holds it. */
+struct rfs_copy {
+	struct rfs_source *source;
+	char *path; /* inside the source's root: "/var/lib/nova/..." */
+	enum rfs_format format;
+	char *format_name; /* "qcow2", "vmdk"... as described */
+	const char *format_by; /* "disk.info", "libvirt.xml", "site file",
+				* "nothing": then raw (P9) */
+	struct rfs_generation generation; /* of the file */
+	int64_t as_of_ns; /* the age of the copy (design, rule 2) */
+};
+
+/* One guest-visible block device; its copies are freshest first. */
+struct rfs_disk {
+	struct rfs_instance *instance;
+	char *name; /* "disk", "disk.eph0" */
+	char *id;   /* names it in the state: UUID/disk, or host:dir/disk */
+	struct rfs_copy *copies;
+	size_t ncopies;
+	const struct rfs_disk_rule *rule; /* or NULL */
+};
+
+/* Another file of an instance: merged as a file of the host. */
+struct rfs_instance_file {
+	char *name; /* "libvirt.xml" */
+	char *path; /* in the host's tree: "/var/lib/nova/instances/..." */
+};
+
+struct rfs_nic {
+	char *mac, *bridge, *ip; /* each may be NULL */
+};
+
+/* What the sources tell of an instance; any string may be NULL. */
+struct rfs_instance {
+	char *tree_name; /* its directory in the tree: unique and escaped */
+	char *id_name;	 /* "instance-000001de" */
+	char *uuid;
+	char *display_name;
+	char *dir; /* inside the host, "/var/lib/nova/instances/..." */
+	struct rfs_host *host;
+	char *flavor;
+	uint64_t memory_kib; /* 0: not told */
+	unsigned vcpus;	     /* 0: not told */
+	char *image_uuid;
+	char *kernel, *ramdisk; /* paths inside the host */
+	char *project, *user;
+	char *created;
+	struct rfs_nic *nics;
+	size_t nnics;
+	struct rfs_disk *disks;
+	size_t ndisks;
+	struct rfs_instance_file *files;
+	size_t nfiles;
+};
+
+struct rfs_host {
+	char *name;
+	struct rfs_source **sources; /* freshest first */
+	size_t nsources;
+};
+
+struct rfs_inventory {
+	struct rfs_site *site; /* outlives the inventory */
+	struct rfs_host **hosts;
+	size_t nhosts;
+	struct rfs_instance **instances; /* by tree_name */
+	size_t ninstances;
+};
+
+/* Scans every opened source.  What cannot be read is noted in the site's notes
+ * and passed over: a damaged host is scanned as far as it goes. */
+int rfs_inventory_scan(struct rfs_site *site, struct rfs_inventory *ret,
+		       struct rfs_error *err);
+void rfs_inventory_fini(struct rfs_inventory *inv);
+
+/* Every instance whose uuid, display name, tree name or instance-%08x name
+ * contains 'part' (letters' case does not matter); returns how many, and the
+ * first 'room' of them in 'ret'. */
+size_t rfs_inventory_find(const struct rfs_inventory *inv, const char *part,
+			  const struct rfs_instance **ret, size_t room);
+
+/* "april-ci/disk", "instance-000001de/disk" or "UUID/disk", or a name of an
+ * instance that has one disk only.  -ENOENT says what there is instead. */
+int rfs_inventory_find_disk(const struct rfs_inventory *inv, const char *name,
+			    const struct rfs_disk **ret, struct rfs_error *err);
+
+/* What scan prints: for people, and as JSON.  'only' restricts it to some
+ * instances; NULL for all.  The caller frees *ret_text. */
+int rfs_inventory_print(const struct rfs_inventory *inv,
+			const struct rfs_instance *const *only, size_t nonly,
+			bool json, char **ret_text, struct rfs_error *err);
+
+/* instance.json; the caller frees *ret_text. */
+int rfs_instance_json(const struct rfs_inventory *inv,
+		      const struct rfs_instance *instance, char **ret_text,
+		      struct rfs_error *err);
+
+#endif /* RESCUEFS_SITE_INVENTORY_H */

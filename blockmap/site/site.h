@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* site.h - everything that one mount brings together.
+ *
+ * A site is said by a site file or by options; both make a struct rfs_site.
+ * Opening it opens each source's root and nothing else.  Scanning it finds the
+ * hosts, their instances and their disks, without opening an image.
+ */
+#ifndef RESCUEFS_SITE_SITE_H
+#define RESCUEFS_SITE_SITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+#include "core/freshness.h"
+#include "core/notes.h"
+#include "core/reader.h"
+
+enum rfs_source_kind {
+	RFS_DAMAGED,
+	RFS_BACKUP,
+	RFS_LIVE,
+};
+
+/* How far stale blocks may stand in for unreadable ones (design, rule 6). */
+enum rfs_fill {
+	RFS_FILL_ALL,
+	RFS_FILL_NONE,
+};
+
+/* What a read of a block gives that no source has. */
+enum rfs_lost {
+	RFS_LOST_EIO,
+	RFS_LOST_ZERO,
+};
+
+/* One copy of a host. */
+struct rfs_source {
+	struct rfs_origin origin; /* .name is this source's name, owned here */
+	enum rfs_source_kind kind;
+	char *host;	   /* sources of one host merge */
+	char *root;	   /* as the user said it */
+	int root_fd;	   /* O_PATH directory; -1 until opened */
+	int64_t taken_ns;  /* told by the user or the path, or unknown */
+	int64_t newest_ns; /* newest modification that the scan saw */
+	char *open_error;  /* why it could not be opened, or NULL */
+};
+
+/* "[disk april-ci/disk]": what overrides the defaults for one disk. */
+struct rfs_disk_rule {
+	char *disk;    /* as in the tree, or UUID/disk */
+	char *format;  /* "raw", "qcow2" or NULL */
+	char **prefer; /* names of sources, freshest first; NULL-terminated */
+	int lost;      /* enum rfs_lost, or -1 for the site's */
+	int fill;      /* enum rfs_fill, or -1 for the site's */
+};
+
+struct rfs_site {
+	char *name;	 /* from the file's name or the first damaged host */
+	char *state_dir; /* NULL: the default place */
+	enum rfs_fill fill;
+	enum rfs_lost lost;
+	struct rfs_source **sources; /* in the order they were said */
+	size_t nsources;
+	struct rfs_disk_rule *rules;
+	size_t nrules;
+	struct rfs_notes notes;
+};
+
+/* What options say; the strings are the caller's. */
+struct rfs_source_spec {
+	enum rfs_source_kind kind;
+	const char *root;
+	const char *name;  /* NULL: made from the path */
+	const char *host;  /* NULL: the first damaged source's */
+	const char *taken; /* NULL: told by a date in the path, or unknown */
+};
+
+void rfs_site_init(struct rfs_site *site);
+void rfs_site_fini(struct rfs_site *site);
+
+/* Reads a site file into 'site'.  An unknown section or key, a value that does
+ * not fit, or a section said twice is -EINVAL, with file and line. */
+int rfs_site_load(struct rfs_site *site, const char *path,
+		  struct rfs_error *err);
+
+/* Adds one source; names must differ, so a made name gets "-2", "-3". */
+int rfs_site_add_source(struct rfs_site *site,
+			const struct rfs_source_spec *spec,
+			struct rfs_error *err);
+
+/* Opens the roots.  A source that cannot be opened keeps its 'open_error' and
+ * is passed over, with a note; an error only if none could be opened. */
+int rfs_site_open(struct rfs_site *site, struct rfs_error *err);
+
+/* Writes the site as a site file; the caller frees *ret_text. */
+int rfs_site_print(const struct rfs_site *site, char **ret_text,
+		   struct rfs_error *err);
+
+/* --state, or the default: under /var/lib/rescuefs for root, else
+ * $XDG_STATE_HOME/rescuefs, named after the site.  The caller frees it. */
+int rfs_site_state_dir(const struct rfs_site *site, char **ret_dir,
+		       struct rfs_error *err);
+
+const char *rfs_source_kind_name(enum rfs_source_kind kind);
+
+#endif /* RESCUEFS_SITE_SITE_H */
