@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* merge.h - which block is taken, of several sources of different ages.
+ *
+ * Rule 2: the first source, in the order of freshness, that reads the block
+ * without error.  What was taken is remembered from the first reading, in the
+ * state (P4): a block that was served from one source is never served from
+ * another later, until the operator orders a refresh.
+ */
+#ifndef RESCUEFS_CORE_MERGE_H
+#define RESCUEFS_CORE_MERGE_H
+
+#include "core/freshness.h"
+#include "core/reader.h"
+#include "core/report.h"
+#include "core/state.h"
+
+/* One source of a disk, decoded to the guest's blocks. */
+struct rfs_candidate {
+	struct rfs_reader *reader;	 /* NULL: could not be opened */
+	const struct rfs_origin *origin; /* whose copy it is */
+	const char *kind;		 /* "damaged", "backup", "live" */
+	int64_t as_of_ns;
+	const char *error; /* why it could not be opened, or NULL */
+	/* The same bytes as the first candidate's: what it gives is fresh. */
+	bool is_same_generation;
+};
+
+struct rfs_merge_policy {
+	bool withhold_stale; /* fill = none: a stale block is not served */
+	bool zero_lost;	     /* lost = zero: zeros instead of EIO */
+};
+
+struct rfs_merge;
+
+/* 'id' names the disk in the state.  The candidates array is copied and the
+ * readers referenced; strings and origins outlive the merge. */
+int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
+		   struct rfs_merge_policy policy,
+		   const struct rfs_candidate *candidates, size_t ncandidates,
+		   struct rfs_merge **ret, struct rfs_error *err);
+void rfs_merge_close(struct rfs_merge *m);
+
+uint64_t rfs_merge_size(const struct rfs_merge *m);
+uint64_t rfs_merge_allocated(const struct rfs_merge *m);
+uint64_t rfs_merge_version(const struct rfs_merge *m);
+
+/* As rfs_reader_read; range lies within the size. */
+int rfs_merge_read(struct rfs_merge *m, struct rfs_range range, void *buf,
+		   struct rfs_ranges *bad, struct rfs_error *err);
+int rfs_merge_extents(struct rfs_merge *m, struct rfs_range range,
+		      struct rfs_extents *out, struct rfs_error *err);
+int rfs_merge_report(struct rfs_merge *m, struct rfs_range range,
+		     struct rfs_report *out, struct rfs_error *err);
+
+/* Keeps what was learned since the last call. */
+int rfs_merge_sync(struct rfs_merge *m, struct rfs_error *err);
+
+/* Forgets the choices. */
+int rfs_merge_forget(struct rfs_merge *m, struct rfs_error *err);
+
+size_t rfs_merge_candidates(const struct rfs_merge *m,
+			    const struct rfs_candidate **ret);
+
+#endif /* RESCUEFS_CORE_MERGE_H */

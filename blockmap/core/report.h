@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* report.h - the truth about a disk: which block came from where.
+ *
+ * The names of the states are those of disk.json.
+ */
+#ifndef RESCUEFS_CORE_REPORT_H
+#define RESCUEFS_CORE_REPORT_H
+
+#include <stdio.h>
+
+#include "core/error.h"
+#include "core/range.h"
+#include "core/reader.h"
+
+enum rfs_block_state {
+	RFS_UNREAD, /* not asked for yet */
+	RFS_FRESH,  /* from the freshest source, or proved equal to it */
+	RFS_STALE,  /* from an older one */
+	RFS_LOST,   /* no source can read it */
+	RFS_ZERO,   /* "hole": known to be zero, without storage */
+	RFS_LOCAL,  /* written by the user */
+	RFS_BLOCK_STATES,
+};
+
+struct rfs_report_item {
+	struct rfs_range range;
+	enum rfs_block_state state;
+	/* Of a local block: what stood there before, so that writing over a
+	 * block does not make the report forget.  Else equal to 'state'. */
+	enum rfs_block_state was;
+	/* Who gave it; NULL for unread, lost, hole and local. */
+	const struct rfs_origin *origin;
+};
+
+/* Zero it to begin; it owns 'items'. */
+struct rfs_report {
+	struct rfs_report_item *items;
+	size_t count;
+	size_t room;
+};
+
+/* Appends; joined to the last one where they touch and are alike. */
+int rfs_report_add(struct rfs_report *report,
+		   const struct rfs_report_item *item);
+void rfs_report_fini(struct rfs_report *report);
+
+/* Bytes in each state. */
+void rfs_report_totals(const struct rfs_report *report,
+		       uint64_t ret_totals[RFS_BLOCK_STATES]);
+
+/* "fresh", "hole", ... */
+const char *rfs_block_state_name(enum rfs_block_state state);
+
+/* Its letter in a mapfile of the merged view: + / - ? */
+char rfs_block_state_letter(enum rfs_block_state state);
+
+#endif /* RESCUEFS_CORE_REPORT_H */

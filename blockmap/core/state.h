@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* state.h - what is known, kept in a directory.
+ *
+ * SQLite for what is known, sparse files for data; docs/state-format.md has
+ * the tables.  One process holds the directory; a second is told who has it
+ * (-EBUSY).
+ *
+ * Safe from many threads: one connection, one mutex.
+ */
+#ifndef RESCUEFS_CORE_STATE_H
+#define RESCUEFS_CORE_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+
+#define RFS_STATE_VERSION 1
+
+struct rfs_state;
+
+/* Opens or makes it (0700).  'holder' is what another process is told, such
+ * as the mount point.  -EBUSY: another process has it. */
+int rfs_state_open(const char *dir, const char *holder, struct rfs_state **ret,
+		   struct rfs_error *err);
+void rfs_state_close(struct rfs_state *st);
+
+/* What the holder of the directory said: its pid and its text (the caller frees
+ * it).  -ENOENT if nobody holds it. */
+int rfs_state_holder(const char *dir, int *ret_pid, char **ret_holder,
+		     struct rfs_error *err);
+
+/* A small number for a name, the same for ever; made if it is new. */
+int rfs_state_source_id(struct rfs_state *st, const char *name,
+			uint32_t *ret_id, struct rfs_error *err);
+/* The name again; the caller frees it. */
+int rfs_state_source_name(struct rfs_state *st, uint32_t id, char **ret_name,
+			  struct rfs_error *err);
+
+/* One fact about an object ("UUID/disk", "bm0002:/path"), as text. -ENOENT if
+ * it was never said; the caller frees *ret_value. */
+int rfs_state_fact(struct rfs_state *st, const char *object, const char *key,
+		   char **ret_value, struct rfs_error *err);
+int rfs_state_set_fact(struct rfs_state *st, const char *object,
+		       const char *key, const char *value,
+		       struct rfs_error *err);
+
+/* The object's data file (data/NAME), opened for reading and writing; made if
+ * 'make' is set, else -ENOENT.  Returns the fd. */
+int rfs_state_data_fd(struct rfs_state *st, const char *object, bool make,
+		      struct rfs_error *err);
+
+/* Forgets an object's maps of one purpose, a fact, or its data file. */
+int rfs_state_forget_map(struct rfs_state *st, const char *object,
+			 const char *purpose, struct rfs_error *err);
+int rfs_state_forget_fact(struct rfs_state *st, const char *object,
+			  const char *key, struct rfs_error *err);
+
+/* Pages of an extent map; see keptmap.h, which alone calls these.  'each' gets
+ * the blob for the time of the call. */
+int rfs_state_load_pages(struct rfs_state *st, const char *object,
+			 const char *purpose,
+			 int (*each)(uint64_t page, const void *blob,
+				     size_t len, void *data,
+				     struct rfs_error *err),
+			 void *data, struct rfs_error *err);
+int rfs_state_begin(struct rfs_state *st, struct rfs_error *err);
+int rfs_state_save_page(struct rfs_state *st, const char *object,
+			const char *purpose, uint64_t page, const void *blob,
+			size_t len, struct rfs_error *err);
+/* Ends what rfs_state_begin began, for good or for nothing.  A commit is on
+ * the disk when it returns. */
+int rfs_state_end(struct rfs_state *st, bool commit, struct rfs_error *err);
+
+#endif /* RESCUEFS_CORE_STATE_H */

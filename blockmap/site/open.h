@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* open.h - from a disk of the inventory to something that can be read.
+ *
+ * An opener keeps what several disks share: a base image is opened once and
+ * healed from every source that has one of the same name and size (rule 3).
+ * Safe from many threads.
+ */
+#ifndef RESCUEFS_SITE_OPEN_H
+#define RESCUEFS_SITE_OPEN_H
+
+#include "core/state.h"
+#include "core/view.h"
+#include "site/inventory.h"
+
+struct rfs_opener;
+
+/* 'inv' and 'state' outlive it.  'state' may be NULL where nothing is to be
+ * remembered (scan); then rfs_opener_view is refused. */
+int rfs_opener_new(const struct rfs_inventory *inv, struct rfs_state *state,
+		   struct rfs_opener **ret, struct rfs_error *err);
+void rfs_opener_free(struct rfs_opener *op);
+
+/* The merged disk.  Each call opens a view of its own: one disk must not be
+ * open twice. */
+int rfs_opener_view(struct rfs_opener *op, const struct rfs_disk *disk,
+		    struct rfs_view **ret, struct rfs_error *err);
+
+/* One copy of a disk alone, decoded, without help from other sources. */
+int rfs_opener_copy(struct rfs_opener *op, const struct rfs_disk *disk,
+		    const struct rfs_copy *copy, struct rfs_reader **ret,
+		    struct rfs_error *err);
+
+#endif /* RESCUEFS_SITE_OPEN_H */
