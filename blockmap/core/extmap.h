@@ -50,7 +50,7 @@ struct rfs_run rfs_extmap_find_in(const struct rfs_extmap *map, uint64_t off,
 bool rfs_extmap_is(const struct rfs_extmap *map, struct rfs_range range,
 		   uint32_t value);
 
-/* Bytes in 'range' that have some value but 0. */
+/* Bytes that have some value but 0. */
 uint64_t rfs_extmap_total(const struct rfs_extmap *map);
 
 void rfs_extmap_fini(struct rfs_extmap *map);

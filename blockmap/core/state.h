@@ -26,6 +26,10 @@ int rfs_state_open(const char *dir, const char *holder, struct rfs_state **ret,
 		   struct rfs_error *err);
 void rfs_state_close(struct rfs_state *st);
 
+/* Writes the holder anew: a daemon has another pid than what opened it. */
+int rfs_state_set_holder(struct rfs_state *st, const char *holder,
+			 struct rfs_error *err);
+
 /* What the holder of the directory said: its pid and its text (the caller frees
  * it).  -ENOENT if nobody holds it. */
 int rfs_state_holder(const char *dir, int *ret_pid, char **ret_holder,
@@ -51,7 +55,7 @@ int rfs_state_set_fact(struct rfs_state *st, const char *object,
 int rfs_state_data_fd(struct rfs_state *st, const char *object, bool make,
 		      struct rfs_error *err);
 
-/* Forgets an object's maps of one purpose, a fact, or its data file. */
+/* Forgets an object's map of one purpose, or a fact. */
 int rfs_state_forget_map(struct rfs_state *st, const char *object,
 			 const char *purpose, struct rfs_error *err);
 int rfs_state_forget_fact(struct rfs_state *st, const char *object,

@@ -5,6 +5,7 @@
 
 #include "core/notes.h"
 #include "core/reader.h"
+#include "core/state.h"
 
 /* A regular file or block device, read through 'fd', which the reader owns
  * from the call on, also when it fails.  The size is taken once.
@@ -16,6 +17,20 @@
 int rfs_file_open(int fd, bool sparing, const char *name,
 		  const struct rfs_origin *origin, struct rfs_reader **ret,
 		  struct rfs_error *err);
+
+/* Wraps a reader whose medium may be bad in places: a sector that failed is
+ * remembered in the state, under 'object' ("bm0002:/path"), before the read
+ * returns, and is not asked for again (P5).  'state' may be NULL: remembered
+ * while it is open.  Takes its own reference of 'below'. */
+int rfs_guard_open(struct rfs_reader *below, struct rfs_state *state,
+		   const char *object, struct rfs_reader **ret,
+		   struct rfs_error *err);
+
+/* Several files that hold the same bytes (rule 3: same generation, or a base
+ * image of the same name and size): what the first cannot read comes from the
+ * next.  All must have the size of the first.  Takes its own references. */
+int rfs_heal_open(struct rfs_reader *const *members, size_t nmembers,
+		  struct rfs_reader **ret, struct rfs_error *err);
 
 /* A qcow2 image, version 2 or 3.  Only the header and the L1 table are read at
  * open.  The format is documented in QEMU's docs/interop/qcow2.txt.

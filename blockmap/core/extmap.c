@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/*
+ * Leaves are ordered and never empty, and runs inside a leaf are ordered and
+ * never touch a run of equal value, also across leaves.  A change takes out
+ * what overlaps the range, which at the most cuts the first and the last run,
+ * and puts one run in.  All memory a change can need is taken before the first
+ * run moves, so that a failure leaves the map as it was.
+ */
+#include "core/extmap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/vec.h"
+
+struct rfs_extmap_leaf {
+	size_t count;
+	struct rfs_run runs[RFS_EXTMAP_LEAF];
+};
+
+/* A place between runs; leaf == map->count at the end. */
+struct place {
+	size_t leaf;
+	size_t run;
+};
+
+static struct rfs_run *run_at(const struct rfs_extmap *map, struct place p)
+{
+	return &map->items[p.leaf]->runs[p.run];
+}
+
+static bool is_end(const struct rfs_extmap *map, struct place p)
+{
+	return p.leaf == map->count;
+}
+
+static struct place next_place(const struct rfs_extmap *map, struct place p)
+{
+	if (++p.run == map->items[p.leaf]->count)
+		p = (struct place){ p.leaf + 1, 0 };
+	return p;
+}
+
+/* The first run that ends beyond 'off'. */
+static struct place seek(const struct rfs_extmap *map, uint64_t off)
+{
+	size_t lo = 0, hi = map->count, mid;
+	const struct rfs_extmap_leaf *leaf;
+	struct place p;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		leaf = map->items[mid];
+		if (rfs_range_end(leaf->runs[leaf->count - 1].range) > off)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	p = (struct place){ lo, 0 };
+	if (is_end(map, p))
+		return p;
+	leaf = map->items[lo];
+	lo = 0;
+	hi = leaf->count;
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (rfs_range_end(leaf->runs[mid].range) > off)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	p.run = lo;
+	return p;
+}
+
+struct rfs_run rfs_extmap_find(const struct rfs_extmap *map, uint64_t off)
+{
+	struct place p = seek(map, off), before;
+	uint64_t from = 0, to = RFS_SIZE_MAX;
+
+	if (!is_end(map, p)) {
+		if (run_at(map, p)->range.off <= off)
+			return *run_at(map, p);
+		to = run_at(map, p)->range.off;
+	}
+	if (p.run > 0) {
+		before = (struct place){ p.leaf, p.run - 1 };
+		from = rfs_range_end(run_at(map, before)->range);
+	} else if (p.leaf > 0) {
+		before = (struct place){ p.leaf - 1,
+					 map->items[p.leaf - 1]->count - 1 };
+		from = rfs_range_end(run_at(map, before)->range);
+	}
+	return (struct rfs_run){ rfs_range_to(from, to), 0 };
+}
+
+struct rfs_run rfs_extmap_find_in(const struct rfs_extmap *map, uint64_t off,
+				  struct rfs_range within)
+{
+	struct rfs_run run = rfs_extmap_find(map, off);
+
+	run.range = rfs_range_cut(run.range, within);
+	return run;
+}
+
+bool rfs_extmap_is(const struct rfs_extmap *map, struct rfs_range range,
+		   uint32_t value)
+{
+	struct rfs_run run;
+
+	while (range.len) {
+		run = rfs_extmap_find_in(map, range.off, range);
+		if (run.value != value)
+			return false;
+		range = rfs_range_to(rfs_range_end(run.range),
+				     rfs_range_end(range));
+	}
+	return true;
+}
+
+uint64_t rfs_extmap_total(const struct rfs_extmap *map)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < map->count; i++)
+		for (size_t k = 0; k < map->items[i]->count; k++)
+			sum += map->items[i]->runs[k].range.len;
+	return sum;
+}
+
+void rfs_extmap_fini(struct rfs_extmap *map)
+{
+	for (size_t i = 0; i < map->count; i++)
+		free(map->items[i]);
+	free(map->items);
+	*map = (struct rfs_extmap){ 0 };
+}
+
+/* Takes out one run, and its leaf when that was its last. */
+static void remove_run(struct rfs_extmap *map, struct place p)
+{
+	struct rfs_extmap_leaf *leaf = map->items[p.leaf];
+
+	leaf->count--;
+	map->runs--;
+	memmove(&leaf->runs[p.run], &leaf->runs[p.run + 1],
+		(leaf->count - p.run) * sizeof(leaf->runs[0]));
+	if (leaf->count)
+		return;
+	free(leaf);
+	map->count--;
+	memmove(&map->items[p.leaf], &map->items[p.leaf + 1],
+		(map->count - p.leaf) * sizeof(map->items[0]));
+}
+
+static void insert_leaf(struct rfs_extmap *map, size_t at,
+			struct rfs_extmap_leaf *leaf)
+{
+	memmove(&map->items[at + 1], &map->items[at],
+		(map->count - at) * sizeof(map->items[0]));
+	map->items[at] = leaf;
+	map->count++;
+}
+
+/* The place in a leaf that has room for one more: the one of 'p', or after
+ * moving the upper half of a full one into *spare, which is then used up. */
+static struct place make_room(struct rfs_extmap *map, struct place p,
+			      struct rfs_extmap_leaf **spare)
+{
+	struct rfs_extmap_leaf *leaf, *upper = *spare;
+	size_t half = RFS_EXTMAP_LEAF / 2;
+
+	if (is_end(map, p) && map->count) { /* behind the last run */
+		p.leaf--;
+		p.run = map->items[p.leaf]->count;
+	}
+	if (!map->count) {
+		*spare = NULL;
+		upper->count = 0;
+		insert_leaf(map, 0, upper);
+		return (struct place){ 0, 0 };
+	}
+	leaf = map->items[p.leaf];
+	if (leaf->count < RFS_EXTMAP_LEAF)
+		return p;
+	*spare = NULL;
+	/* Growing at the end is the common case: leave the full leaf full. */
+	if (p.run == RFS_EXTMAP_LEAF)
+		half = RFS_EXTMAP_LEAF;
+	upper->count = leaf->count - half;
+	memcpy(upper->runs, &leaf->runs[half],
+	       upper->count * sizeof(leaf->runs[0]));
+	leaf->count = half;
+	insert_leaf(map, p.leaf + 1, upper);
+	if (p.run >= half)
+		return (struct place){ p.leaf + 1, p.run - half };
+	return p;
+}
+
+static void insert_run(struct rfs_extmap *map, struct place p,
+		       struct rfs_run run, struct rfs_extmap_leaf **spare)
+{
+	struct rfs_extmap_leaf *leaf;
+
+	p = make_room(map, p, spare);
+	leaf = map->items[p.leaf];
+	memmove(&leaf->runs[p.run + 1], &leaf->runs[p.run],
+		(leaf->count - p.run) * sizeof(leaf->runs[0]));
+	leaf->runs[p.run] = run;
+	leaf->count++;
+	map->runs++;
+}
+
+/* Takes 'range' out of all runs.  What a single run keeps beyond the range
+ * needs a run of its own, which goes to *ret_tail (len 0: none). */
+static void carve(struct rfs_extmap *map, struct rfs_range range,
+		  struct rfs_run *ret_tail)
+{
+	uint64_t end = rfs_range_end(range);
+	struct place p = seek(map, range.off);
+	struct rfs_run *run;
+
+	*ret_tail = (struct rfs_run){ { 0, 0 }, 0 };
+	while (!is_end(map, p)) {
+		run = run_at(map, p);
+		if (run->range.off >= end)
+			break;
+		if (run->range.off < range.off) {
+			if (rfs_range_end(run->range) > end)
+				*ret_tail = (struct rfs_run){
+					rfs_range_to(end, rfs_range_end(
+								  run->range)),
+					run->value
+				};
+			run->range = rfs_range_to(run->range.off, range.off);
+			p = next_place(map, p);
+		} else if (rfs_range_end(run->range) > end) {
+			run->range =
+				rfs_range_to(end, rfs_range_end(run->range));
+			break;
+		} else {
+			remove_run(map, p);
+			/* The place may now be the end of a leaf. */
+			p = seek(map, range.off);
+		}
+	}
+}
+
+/* Widens 'run' over the runs that touch it with the same value, taking those
+ * out. */
+static void absorb(struct rfs_extmap *map, struct rfs_run *run)
+{
+	struct place p;
+	struct rfs_run *other;
+
+	if (run->range.off > 0) {
+		p = seek(map, run->range.off - 1);
+		other = is_end(map, p) ? NULL : run_at(map, p);
+		if (other && other->value == run->value &&
+		    rfs_range_end(other->range) == run->range.off) {
+			run->range.len += other->range.len;
+			run->range.off = other->range.off;
+			remove_run(map, p);
+		}
+	}
+	p = seek(map, rfs_range_end(run->range));
+	other = is_end(map, p) ? NULL : run_at(map, p);
+	if (other && other->value == run->value &&
+	    other->range.off == rfs_range_end(run->range)) {
+		run->range.len += other->range.len;
+		remove_run(map, p);
+	}
+}
+
+/* The common change: the last run grows, or nothing changes at all. */
+static bool set_quickly(struct rfs_extmap *map, struct rfs_range range,
+			uint32_t value)
+{
+	struct rfs_extmap_leaf *leaf;
+	struct rfs_run *last;
+
+	if (!map->count)
+		return value == 0;
+	leaf = map->items[map->count - 1];
+	last = &leaf->runs[leaf->count - 1];
+	if (last->value == value && rfs_range_end(last->range) == range.off) {
+		last->range.len += range.len;
+		return true;
+	}
+	return rfs_extmap_is(map, range, value);
+}
+
+int rfs_extmap_set(struct rfs_extmap *map, struct rfs_range range,
+		   uint32_t value)
+{
+	struct rfs_extmap_leaf *spare[2] = { NULL, NULL };
+	struct rfs_run run = { range, value }, tail;
+	size_t want = map->count + 2;
+
+	if (!range.len || set_quickly(map, range, value))
+		return 0;
+	while (map->room < want)
+		if (rfs_vec_room(&map->items, map->room, &map->room,
+				 sizeof(*map->items)) < 0)
+			return -ENOMEM;
+	/* Two at the most: one for the run, one for the tail. */
+	for (int i = 0; i < 2; i++) {
+		spare[i] = malloc(sizeof(*spare[i]));
+		if (!spare[i]) {
+			free(spare[0]);
+			return -ENOMEM;
+		}
+	}
+	carve(map, range, &tail);
+	if (tail.range.len)
+		insert_run(map, seek(map, tail.range.off), tail, &spare[0]);
+	if (value) {
+		absorb(map, &run);
+		insert_run(map, seek(map, run.range.off), run, &spare[1]);
+	}
+	free(spare[0]);
+	free(spare[1]);
+	return 0;
+}

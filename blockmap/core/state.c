@@ -1,0 +1,635 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "core/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+
+enum statement {
+	ST_SOURCE_FIND,
+	ST_SOURCE_ADD,
+	ST_SOURCE_NAME,
+	ST_FACT_FIND,
+	ST_FACT_SET,
+	ST_FACT_FORGET,
+	ST_OBJECT_FIND,
+	ST_OBJECT_ADD,
+	ST_PAGES,
+	ST_PAGE_SAVE,
+	ST_PAGE_DROP,
+	ST_MAP_FORGET,
+	ST_COUNT,
+};
+
+static const char *const statement_text[ST_COUNT] = {
+	[ST_SOURCE_FIND] = "SELECT id FROM source WHERE name = ?1",
+	[ST_SOURCE_ADD] = "INSERT INTO source(name) VALUES (?1)",
+	[ST_SOURCE_NAME] = "SELECT name FROM source WHERE id = ?1",
+	[ST_FACT_FIND] = "SELECT value FROM fact WHERE object = ?1"
+			 " AND key = ?2",
+	[ST_FACT_SET] = "INSERT INTO fact(object, key, value)"
+			" VALUES (?1, ?2, ?3) ON CONFLICT(object, key)"
+			" DO UPDATE SET value = excluded.value",
+	[ST_FACT_FORGET] = "DELETE FROM fact WHERE object = ?1 AND key = ?2",
+	[ST_OBJECT_FIND] = "SELECT id FROM object WHERE name = ?1",
+	[ST_OBJECT_ADD] = "INSERT INTO object(name) VALUES (?1)",
+	[ST_PAGES] = "SELECT page, runs FROM map WHERE object = ?1"
+		     " AND purpose = ?2 ORDER BY page",
+	[ST_PAGE_SAVE] = "INSERT OR REPLACE INTO map(object, purpose, page,"
+			 " runs) VALUES (?1, ?2, ?3, ?4)",
+	[ST_PAGE_DROP] = "DELETE FROM map WHERE object = ?1 AND purpose = ?2"
+			 " AND page = ?3",
+	[ST_MAP_FORGET] = "DELETE FROM map WHERE object = ?1 AND purpose = ?2",
+};
+
+static const char schema[] =
+	"CREATE TABLE source(id INTEGER PRIMARY KEY, name TEXT UNIQUE"
+	" NOT NULL);"
+	"CREATE TABLE object(id INTEGER PRIMARY KEY, name TEXT UNIQUE"
+	" NOT NULL);"
+	"CREATE TABLE fact(object TEXT NOT NULL, key TEXT NOT NULL,"
+	" value TEXT NOT NULL, PRIMARY KEY(object, key)) WITHOUT ROWID;"
+	"CREATE TABLE map(object INTEGER NOT NULL, purpose TEXT NOT NULL,"
+	" page INTEGER NOT NULL, runs BLOB NOT NULL,"
+	" PRIMARY KEY(object, purpose, page)) WITHOUT ROWID;";
+
+struct rfs_state {
+	char *dir;
+	int dir_fd;
+	int lock_fd;
+	pthread_mutex_t mutex; /* guards all below */
+	sqlite3 *db;
+	sqlite3_stmt *statements[ST_COUNT];
+};
+
+static int sql_errno(int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_FULL:
+		return ENOSPC;
+	case SQLITE_NOMEM:
+		return ENOMEM;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return EBADMSG;
+	case SQLITE_READONLY:
+		return EROFS;
+	default:
+		return EIO;
+	}
+}
+
+static int sql_fail(struct rfs_state *st, const char *what,
+		    struct rfs_error *err)
+{
+	int rc = sqlite3_errcode(st->db);
+
+	return rfs_fail(err, sql_errno(rc), "state %s: %s: %s", st->dir, what,
+			sqlite3_errmsg(st->db));
+}
+
+static int sql_run(struct rfs_state *st, const char *text,
+		   struct rfs_error *err)
+{
+	if (sqlite3_exec(st->db, text, NULL, NULL, NULL) == SQLITE_OK)
+		return 0;
+	return sql_fail(st, "writing what is known", err);
+}
+
+/* Reset and bare; its texts are bound by the caller.  Prepared once. */
+static sqlite3_stmt *statement(struct rfs_state *st, enum statement which)
+{
+	if (!st->statements[which])
+		sqlite3_prepare_v3(st->db, statement_text[which], -1,
+				   SQLITE_PREPARE_PERSISTENT,
+				   &st->statements[which], NULL);
+	else
+		sqlite3_reset(st->statements[which]);
+	return st->statements[which];
+}
+
+/* 1: a row is there, 0: done.  A done statement holds no lock. */
+static int step(struct rfs_state *st, sqlite3_stmt *s, struct rfs_error *err)
+{
+	int rc = s ? sqlite3_step(s) : SQLITE_ERROR, r;
+
+	if (rc == SQLITE_ROW)
+		return 1;
+	if (rc == SQLITE_DONE) {
+		sqlite3_reset(s);
+		return 0;
+	}
+	r = sql_fail(st, "reading or writing what is known", err);
+	if (s)
+		sqlite3_reset(s);
+	return r;
+}
+
+static void bind_text(sqlite3_stmt *s, int at, const char *text)
+{
+	sqlite3_bind_text(s, at, text, -1, SQLITE_STATIC);
+}
+
+/* The id of a name in one of the two name tables, made if it is new. */
+static int name_id(struct rfs_state *st, enum statement find,
+		   enum statement add, const char *name, int64_t *ret_id,
+		   struct rfs_error *err)
+{
+	sqlite3_stmt *s = statement(st, find);
+	int r;
+
+	bind_text(s, 1, name);
+	r = step(st, s, err);
+	if (r == 1) {
+		*ret_id = sqlite3_column_int64(s, 0);
+		sqlite3_reset(s);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	s = statement(st, add);
+	bind_text(s, 1, name);
+	r = step(st, s, err);
+	if (r == 0)
+		*ret_id = sqlite3_last_insert_rowid(st->db);
+	return r;
+}
+
+static int object_id(struct rfs_state *st, const char *name, int64_t *ret_id,
+		     struct rfs_error *err)
+{
+	return name_id(st, ST_OBJECT_FIND, ST_OBJECT_ADD, name, ret_id, err);
+}
+
+/* The text in the first column of the first row; -ENOENT without one. */
+static int take_text(struct rfs_state *st, sqlite3_stmt *s, char **ret,
+		     struct rfs_error *err)
+{
+	const unsigned char *text;
+	int r = step(st, s, err);
+
+	if (r == 0)
+		return rfs_fail(err, ENOENT, "not said");
+	if (r < 0)
+		return r;
+	text = sqlite3_column_text(s, 0);
+	*ret = strdup(text ? (const char *)text : "");
+	sqlite3_reset(s);
+	return *ret ? 0 : rfs_no_memory(err);
+}
+
+int rfs_state_source_id(struct rfs_state *st, const char *name,
+			uint32_t *ret_id, struct rfs_error *err)
+{
+	int64_t id = 0;
+	int r;
+
+	pthread_mutex_lock(&st->mutex);
+	r = name_id(st, ST_SOURCE_FIND, ST_SOURCE_ADD, name, &id, err);
+	pthread_mutex_unlock(&st->mutex);
+	if (r == 0 && (id <= 0 || id > INT32_MAX >> 8))
+		r = rfs_fail(err, EBADMSG, "state %s: source %s has the number "
+			     "%" PRId64 ", which is out of bounds",
+			     st->dir, name, id);
+	if (r == 0)
+		*ret_id = (uint32_t)id;
+	return r;
+}
+
+int rfs_state_source_name(struct rfs_state *st, uint32_t id, char **ret_name,
+			  struct rfs_error *err)
+{
+	sqlite3_stmt *s;
+	int r;
+
+	pthread_mutex_lock(&st->mutex);
+	s = statement(st, ST_SOURCE_NAME);
+	sqlite3_bind_int64(s, 1, id);
+	r = take_text(st, s, ret_name, err);
+	pthread_mutex_unlock(&st->mutex);
+	return r;
+}
+
+int rfs_state_fact(struct rfs_state *st, const char *object, const char *key,
+		   char **ret_value, struct rfs_error *err)
+{
+	sqlite3_stmt *s;
+	int r;
+
+	pthread_mutex_lock(&st->mutex);
+	s = statement(st, ST_FACT_FIND);
+	bind_text(s, 1, object);
+	bind_text(s, 2, key);
+	r = take_text(st, s, ret_value, err);
+	pthread_mutex_unlock(&st->mutex);
+	return r;
+}
+
+int rfs_state_set_fact(struct rfs_state *st, const char *object,
+		       const char *key, const char *value,
+		       struct rfs_error *err)
+{
+	sqlite3_stmt *s;
+	int r;
+
+	pthread_mutex_lock(&st->mutex);
+	s = statement(st, ST_FACT_SET);
+	bind_text(s, 1, object);
+	bind_text(s, 2, key);
+	bind_text(s, 3, value);
+	r = step(st, s, err);
+	pthread_mutex_unlock(&st->mutex);
+	return r;
+}
+
+int rfs_state_forget_fact(struct rfs_state *st, const char *object,
+			  const char *key, struct rfs_error *err)
+{
+	sqlite3_stmt *s;
+	int r;
+
+	pthread_mutex_lock(&st->mutex);
+	s = statement(st, ST_FACT_FORGET);
+	bind_text(s, 1, object);
+	bind_text(s, 2, key);
+	r = step(st, s, err);
+	pthread_mutex_unlock(&st->mutex);
+	return r;
+}
+
+int rfs_state_forget_map(struct rfs_state *st, const char *object,
+			 const char *purpose, struct rfs_error *err)
+{
+	sqlite3_stmt *s;
+	int64_t id;
+	int r;
+
+	pthread_mutex_lock(&st->mutex);
+	r = object_id(st, object, &id, err);
+	if (r == 0) {
+		s = statement(st, ST_MAP_FORGET);
+		sqlite3_bind_int64(s, 1, id);
+		bind_text(s, 2, purpose);
+		r = step(st, s, err);
+	}
+	pthread_mutex_unlock(&st->mutex);
+	return r;
+}
+
+/* A map that was never saved has no object yet, and gets none by looking. */
+static int known_object(struct rfs_state *st, const char *object,
+			int64_t *ret_id, struct rfs_error *err)
+{
+	sqlite3_stmt *s = statement(st, ST_OBJECT_FIND);
+	int r;
+
+	bind_text(s, 1, object);
+	r = step(st, s, err);
+	if (r != 1)
+		return r;
+	*ret_id = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return 1;
+}
+
+static int each_page(struct rfs_state *st, int64_t id, const char *purpose,
+		     int (*each)(uint64_t page, const void *blob, size_t len,
+				 void *data, struct rfs_error *err),
+		     void *data, struct rfs_error *err)
+{
+	sqlite3_stmt *s = statement(st, ST_PAGES);
+	int64_t page;
+	int r, n;
+
+	sqlite3_bind_int64(s, 1, id);
+	bind_text(s, 2, purpose);
+	while ((r = step(st, s, err)) == 1) {
+		page = sqlite3_column_int64(s, 0);
+		n = sqlite3_column_bytes(s, 1);
+		r = each(page < 0 ? UINT64_MAX : (uint64_t)page,
+			 sqlite3_column_blob(s, 1), (size_t)n, data, err);
+		if (r < 0)
+			break;
+	}
+	if (s)
+		sqlite3_reset(s);
+	return r;
+}
+
+int rfs_state_load_pages(struct rfs_state *st, const char *object,
+			 const char *purpose,
+			 int (*each)(uint64_t page, const void *blob,
+				     size_t len, void *data,
+				     struct rfs_error *err),
+			 void *data, struct rfs_error *err)
+{
+	int64_t id;
+	int r;
+
+	pthread_mutex_lock(&st->mutex);
+	r = known_object(st, object, &id, err);
+	if (r == 1)
+		r = each_page(st, id, purpose, each, data, err);
+	pthread_mutex_unlock(&st->mutex);
+	return r;
+}
+
+int rfs_state_begin(struct rfs_state *st, struct rfs_error *err)
+{
+	int r;
+
+	pthread_mutex_lock(&st->mutex);
+	r = sql_run(st, "BEGIN IMMEDIATE", err);
+	if (r < 0)
+		pthread_mutex_unlock(&st->mutex);
+	return r;
+}
+
+int rfs_state_save_page(struct rfs_state *st, const char *object,
+			const char *purpose, uint64_t page, const void *blob,
+			size_t len, struct rfs_error *err)
+{
+	sqlite3_stmt *s;
+	int64_t id;
+	int r;
+
+	r = object_id(st, object, &id, err);
+	if (r < 0)
+		return r;
+	s = statement(st, len ? ST_PAGE_SAVE : ST_PAGE_DROP);
+	sqlite3_bind_int64(s, 1, id);
+	bind_text(s, 2, purpose);
+	sqlite3_bind_int64(s, 3, (int64_t)page);
+	if (len)
+		sqlite3_bind_blob64(s, 4, blob, len, SQLITE_STATIC);
+	return step(st, s, err);
+}
+
+int rfs_state_end(struct rfs_state *st, bool commit, struct rfs_error *err)
+{
+	int r = sql_run(st, commit ? "COMMIT" : "ROLLBACK", err);
+
+	if (r < 0 && commit)
+		sql_run(st, "ROLLBACK", NULL);
+	pthread_mutex_unlock(&st->mutex);
+	return r;
+}
+
+/* The object's number is its file's name: no name from outside becomes one. */
+int rfs_state_data_fd(struct rfs_state *st, const char *object, bool make,
+		      struct rfs_error *err)
+{
+	char name[40];
+	int64_t id;
+	int fd, dir, r;
+
+	pthread_mutex_lock(&st->mutex);
+	r = object_id(st, object, &id, err);
+	pthread_mutex_unlock(&st->mutex);
+	if (r < 0)
+		return r;
+	snprintf(name, sizeof(name), "data/%" PRId64, id);
+	fd = openat(st->dir_fd, name,
+		    O_RDWR | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0),
+		    0600);
+	if (fd < 0)
+		return rfs_fail(err, errno, "state %s/%s: %s", st->dir, name,
+				strerror(errno));
+	dir = make ? openat(st->dir_fd, "data", O_RDONLY | O_DIRECTORY) : -1;
+	if (dir >= 0) { /* the name, too, is to survive a power cut */
+		fsync(dir);
+		close(dir);
+	}
+	return fd;
+}
+
+/* "PID HOLDER"; whoever cannot have the lock reads it. */
+static int read_holder(int fd, int *ret_pid, char *text, size_t room)
+{
+	char line[4096];
+	ssize_t n = pread(fd, line, sizeof(line) - 1, 0);
+	int at = 0;
+
+	*ret_pid = 0;
+	*text = '\0';
+	if (n <= 0)
+		return -ENOENT;
+	line[n] = '\0';
+	if (sscanf(line, "%d %n", ret_pid, &at) != 1)
+		return -ENOENT;
+	line[strcspn(line, "\n")] = '\0';
+	snprintf(text, room, "%s", line + at);
+	return 0;
+}
+
+static int take_lock(struct rfs_state *st, const char *holder,
+		     struct rfs_error *err)
+{
+	char other[4096];
+	int pid, n;
+
+	st->lock_fd = openat(st->dir_fd, "lock",
+			     O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (st->lock_fd < 0)
+		return rfs_fail(err, errno, "state %s/lock: %s", st->dir,
+				strerror(errno));
+	if (flock(st->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		read_holder(st->lock_fd, &pid, other, sizeof(other));
+		return rfs_fail(err, EBUSY,
+				"state %s is in use by process %d (%s); unmount "
+				"that first, or give this one its own --state",
+				st->dir, pid, other);
+	}
+	n = snprintf(other, sizeof(other), "%d %s\n", (int)getpid(), holder);
+	if (ftruncate(st->lock_fd, 0) < 0 ||
+	    pwrite(st->lock_fd, other, (size_t)n, 0) != n)
+		return rfs_fail(err, errno, "state %s/lock: %s", st->dir,
+				strerror(errno));
+	return 0;
+}
+
+int rfs_state_set_holder(struct rfs_state *st, const char *holder,
+			 struct rfs_error *err)
+{
+	char text[4096];
+	int n;
+
+	n = snprintf(text, sizeof(text), "%d %s\n", (int)getpid(), holder);
+	if (n < 0 || (size_t)n >= sizeof(text) ||
+	    ftruncate(st->lock_fd, 0) < 0 ||
+	    pwrite(st->lock_fd, text, (size_t)n, 0) != n)
+		return rfs_fail(err, EIO, "state %s/lock: cannot be written",
+				st->dir);
+	return 0;
+}
+
+int rfs_state_holder(const char *dir, int *ret_pid, char **ret_holder,
+		     struct rfs_error *err)
+{
+	RFS_CLEANUP_FD int dir_fd = open(dir, O_PATH | O_CLOEXEC);
+	RFS_CLEANUP_FD int fd = -1;
+	char text[4096];
+
+	if (dir_fd >= 0)
+		fd = openat(dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 ||
+	    read_holder(fd, ret_pid, text, sizeof(text)) < 0)
+		return rfs_fail(err, ENOENT, "nobody holds the state %s", dir);
+	*ret_holder = strdup(text);
+	return *ret_holder ? 0 : rfs_no_memory(err);
+}
+
+/* Makes the directory and what leads to it, as mkdir -p; ours is 0700. */
+static int make_dirs(const char *dir, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *path = strdup(dir);
+
+	if (!path)
+		return rfs_no_memory(err);
+	for (char *p = path + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		mkdir(path, 0755);
+		*p = '/';
+	}
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return rfs_fail(err, errno,
+				"state directory %s cannot be made: %s; name "
+				"another with --state",
+				dir, strerror(errno));
+	return 0;
+}
+
+static int open_dir(struct rfs_state *st, struct rfs_error *err)
+{
+	int r = make_dirs(st->dir, err);
+
+	if (r < 0)
+		return r;
+	st->dir_fd = open(st->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (st->dir_fd < 0)
+		return rfs_fail(err, errno, "state directory %s: %s", st->dir,
+				strerror(errno));
+	if (mkdirat(st->dir_fd, "data", 0700) < 0 && errno != EEXIST)
+		return rfs_fail(err, errno, "state directory %s/data: %s",
+				st->dir, strerror(errno));
+	return 0;
+}
+
+static int get_version(struct rfs_state *st, int *ret, struct rfs_error *err)
+{
+	sqlite3_stmt *s = NULL;
+	int r;
+
+	sqlite3_prepare_v2(st->db, "PRAGMA user_version", -1, &s, NULL);
+	r = step(st, s, err);
+	if (r == 1) {
+		*ret = sqlite3_column_int(s, 0);
+		r = 0;
+	}
+	sqlite3_finalize(s);
+	return r;
+}
+
+/* A new database gets its tables; one of another version is refused. */
+static int check_schema(struct rfs_state *st, struct rfs_error *err)
+{
+	char text[64];
+	int version, r;
+
+	r = get_version(st, &version, err);
+	if (r < 0)
+		return r;
+	if (version == RFS_STATE_VERSION)
+		return 0;
+	if (version != 0)
+		return rfs_fail(err, EPROTONOSUPPORT,
+				"state %s has format version %d, this rescuefs "
+				"knows %d; use the rescuefs that wrote it, or "
+				"another --state",
+				st->dir, version, RFS_STATE_VERSION);
+	snprintf(text, sizeof(text), "PRAGMA user_version = %d",
+		 RFS_STATE_VERSION);
+	r = sql_run(st, "BEGIN IMMEDIATE", err);
+	if (r == 0)
+		r = sql_run(st, schema, err);
+	if (r == 0)
+		r = sql_run(st, text, err);
+	if (r == 0)
+		r = sql_run(st, "COMMIT", err);
+	return r;
+}
+
+static int open_db(struct rfs_state *st, struct rfs_error *err)
+{
+	char path[4200];
+	int r;
+
+	if (snprintf(path, sizeof(path), "%s/known.db", st->dir) >=
+	    (int)sizeof(path))
+		return rfs_fail(err, ENAMETOOLONG, "state directory: its name "
+				"is too long");
+	if (sqlite3_open_v2(path, &st->db,
+			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+				    SQLITE_OPEN_NOMUTEX,
+			    NULL) != SQLITE_OK)
+		return sql_fail(st, "known.db cannot be opened", err);
+	sqlite3_extended_result_codes(st->db, 1);
+	sqlite3_busy_timeout(st->db, 10000);
+	r = sql_run(st, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;",
+		    err);
+	if (r < 0)
+		return r;
+	return check_schema(st, err);
+}
+
+int rfs_state_open(const char *dir, const char *holder, struct rfs_state **ret,
+		   struct rfs_error *err)
+{
+	struct rfs_state *st = calloc(1, sizeof(*st));
+	int r;
+
+	if (!st)
+		return rfs_no_memory(err);
+	st->dir_fd = st->lock_fd = -1;
+	pthread_mutex_init(&st->mutex, NULL);
+	st->dir = strdup(dir);
+	r = st->dir ? open_dir(st, err) : rfs_no_memory(err);
+	if (r == 0)
+		r = take_lock(st, holder, err);
+	if (r == 0)
+		r = open_db(st, err);
+	if (r < 0)
+		rfs_state_close(st);
+	else
+		*ret = st;
+	return r;
+}
+
+void rfs_state_close(struct rfs_state *st)
+{
+	if (!st)
+		return;
+	for (int i = 0; i < ST_COUNT; i++)
+		sqlite3_finalize(st->statements[i]);
+	sqlite3_close(st->db);
+	/* The lock goes last: the next one must find all of it done. */
+	if (st->lock_fd >= 0)
+		close(st->lock_fd);
+	if (st->dir_fd >= 0)
+		close(st->dir_fd);
+	pthread_mutex_destroy(&st->mutex);
+	free(st->dir);
+	free(st);
+}
