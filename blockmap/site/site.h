@@ -40,7 +40,8 @@ struct rfs_source {
 	struct rfs_origin origin; /* .name is this source's name, owned here */
 	enum rfs_source_kind kind;
 	char *host;	   /* sources of one host merge */
-	char *root;	   /* as the user said it */
+	bool host_made;	   /* from the paths: may change as sources are added */
+	char *root;	   /* as the user said it, made absolute */
 	int root_fd;	   /* O_PATH directory; -1 until opened */
 	int64_t taken_ns;  /* told by the user or the path, or unknown */
 	int64_t newest_ns; /* newest modification that the scan saw */
@@ -58,6 +59,7 @@ struct rfs_disk_rule {
 
 struct rfs_site {
 	char *name;	 /* from the file's name or the first damaged host */
+	bool name_made;	 /* from the host: may change as sources are added */
 	char *state_dir; /* NULL: the default place */
 	enum rfs_fill fill;
 	enum rfs_lost lost;
@@ -73,7 +75,7 @@ struct rfs_source_spec {
 	enum rfs_source_kind kind;
 	const char *root;
 	const char *name;  /* NULL: made from the path */
-	const char *host;  /* NULL: the first damaged source's */
+	const char *host;  /* NULL: made from the paths, see docs/site-file.md */
 	const char *taken; /* NULL: told by a date in the path, or unknown */
 };
 
@@ -89,6 +91,13 @@ int rfs_site_load(struct rfs_site *site, const char *path,
 int rfs_site_add_source(struct rfs_site *site,
 			const struct rfs_source_spec *spec,
 			struct rfs_error *err);
+
+/* The same from an option's text, "DIR[,taken=TIME][,name=N][,host=H]". */
+int rfs_site_add_option(struct rfs_site *site, enum rfs_source_kind kind,
+			const char *text, struct rfs_error *err);
+
+struct rfs_source *rfs_site_find_source(const struct rfs_site *site,
+					const char *name);
 
 /* Opens the roots.  A source that cannot be opened keeps its 'open_error' and
  * is passed over, with a note; an error only if none could be opened. */

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "site/site.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "site/site_path.h"
+
+const char *rfs_source_kind_name(enum rfs_source_kind kind)
+{
+	switch (kind) {
+	case RFS_DAMAGED:
+		return "damaged";
+	case RFS_BACKUP:
+		return "backup";
+	case RFS_LIVE:
+		return "live";
+	}
+	return "?";
+}
+
+void rfs_site_init(struct rfs_site *site)
+{
+	memset(site, 0, sizeof(*site));
+	rfs_notes_init(&site->notes);
+	site->name_made = true;
+}
+
+static void free_source(struct rfs_source *source)
+{
+	if (!source)
+		return;
+	if (source->root_fd >= 0)
+		close(source->root_fd);
+	free((char *)source->origin.name);
+	free(source->host);
+	free(source->root);
+	free(source->open_error);
+	free(source);
+}
+
+static void fini_rule(struct rfs_disk_rule *rule)
+{
+	for (char **name = rule->prefer; name && *name; name++)
+		free(*name);
+	free(rule->prefer);
+	free(rule->disk);
+	free(rule->format);
+}
+
+void rfs_site_fini(struct rfs_site *site)
+{
+	for (size_t i = 0; i < site->nsources; i++)
+		free_source(site->sources[i]);
+	for (size_t i = 0; i < site->nrules; i++)
+		fini_rule(&site->rules[i]);
+	free(site->sources);
+	free(site->rules);
+	free(site->name);
+	free(site->state_dir);
+	rfs_notes_fini(&site->notes);
+	memset(site, 0, sizeof(*site));
+}
+
+struct rfs_source *rfs_site_find_source(const struct rfs_site *site,
+					const char *name)
+{
+	for (size_t i = 0; i < site->nsources; i++)
+		if (!strcmp(site->sources[i]->origin.name, name))
+			return site->sources[i];
+	return NULL;
+}
+
+/* The first component of 'path' from its end that is 'name' or begins with
+ * 'name' and a dot: "bm0002.the.re" for "bm0002".  The caller frees it. */
+static char *longer_name(const char *path, const char *name)
+{
+	size_t len = strlen(name);
+	const char *p = path + strlen(path);
+
+	if (!len)
+		return NULL;
+	while (p > path) {
+		const char *end = p;
+
+		while (p > path && p[-1] != '/')
+			p--;
+		if ((size_t)(end - p) >= len && !strncmp(p, name, len) &&
+		    (p + len == end || p[len] == '.'))
+			return strndup(p, (size_t)(end - p));
+		if (p > path)
+			p--;
+	}
+	return NULL;
+}
+
+/* A name for a source or a host out of a path's last component. */
+static char *name_of_path(const struct rfs_source *source)
+{
+	const char *last = rfs_path_last(source->root);
+	char *name;
+
+	if (rfs_name_check("source", last, NULL) == 0)
+		return strdup(last);
+	name = strdup(last);
+	for (char *p = name; p && *p; p++)
+		if ((unsigned char)*p <= ' ' || strchr("/,;[]\"\\", *p))
+			*p = '_';
+	if (name && rfs_name_check("source", name, NULL) < 0) {
+		free(name);
+		name = strdup(rfs_source_kind_name(source->kind));
+	}
+	return name;
+}
+
+/* A damaged root at /mnt/bm0002 and a backup below /backup/bm0002.the.re are
+ * one host, and the more complete name is the better one. */
+static char *host_of_damaged(const struct rfs_site *site,
+			     const struct rfs_source *source)
+{
+	const char *last = rfs_path_last(source->root);
+
+	for (size_t i = 0; i < site->nsources; i++) {
+		const struct rfs_source *s = site->sources[i];
+		char *name = NULL;
+
+		if (s->host_made && s->kind == RFS_BACKUP)
+			name = longer_name(s->root, last);
+		if (name && rfs_name_check("host", name, NULL) == 0)
+			return name;
+		free(name);
+	}
+	return name_of_path(source);
+}
+
+/* Whose copy a backup or a live directory is, by its path; else, for a
+ * backup, the first damaged source's. */
+static char *host_of_copy(const struct rfs_site *site,
+			  const struct rfs_source *source)
+{
+	const struct rfs_source *first = NULL;
+
+	for (size_t i = 0; i < site->nsources; i++) {
+		const struct rfs_source *s = site->sources[i];
+		char *name;
+
+		if (s->kind != RFS_DAMAGED)
+			continue;
+		if (!first)
+			first = s;
+		name = longer_name(source->root, rfs_path_last(s->root));
+		free(name);
+		if (name)
+			return strdup(s->host);
+	}
+	if (first && source->kind == RFS_BACKUP)
+		return strdup(first->host);
+	return name_of_path(source);
+}
+
+static int settle_host(const struct rfs_site *site, struct rfs_source *source)
+{
+	char *host;
+
+	if (source->kind == RFS_DAMAGED)
+		host = host_of_damaged(site, source);
+	else
+		host = host_of_copy(site, source);
+	if (!host)
+		return -ENOMEM;
+	free(source->host);
+	source->host = host;
+	return 0;
+}
+
+static int settle_name(struct rfs_site *site)
+{
+	const struct rfs_source *named = site->sources[0];
+	char *name;
+
+	for (size_t i = site->nsources; i-- > 0;)
+		if (site->sources[i]->kind == RFS_DAMAGED)
+			named = site->sources[i];
+	name = strdup(named->host);
+	if (!name)
+		return -ENOMEM;
+	free(site->name);
+	site->name = name;
+	return 0;
+}
+
+/* Options come in any order, so what was made from the paths is made anew
+ * whenever there is one more: damaged sources first, the others by them. */
+static int settle(struct rfs_site *site, struct rfs_error *err)
+{
+	int r = 0;
+
+	for (int damaged = 1; damaged >= 0; damaged--)
+		for (size_t i = 0; i < site->nsources && r == 0; i++) {
+			struct rfs_source *s = site->sources[i];
+
+			if (s->host_made && (s->kind == RFS_DAMAGED) == damaged)
+				r = settle_host(site, s);
+		}
+	if (r == 0 && site->name_made)
+		r = settle_name(site);
+	return r < 0 ? rfs_no_memory(err) : 0;
+}
+
+/* "backup", then "backup-2". */
+static char *unused_name(const struct rfs_site *site, char *name)
+{
+	char *try = name;
+
+	for (unsigned n = 2; try && rfs_site_find_source(site, try); n++) {
+		if (try != name)
+			free(try);
+		if (asprintf(&try, "%s-%u", name, n) < 0)
+			try = NULL;
+	}
+	if (try != name)
+		free(name);
+	return try;
+}
+
+static int name_source(const struct rfs_site *site, struct rfs_source *source,
+		       const char *name, struct rfs_error *err)
+{
+	char *made;
+
+	if (name && rfs_site_find_source(site, name))
+		return rfs_fail(err, EINVAL, "two sources are called %s", name);
+	if (name)
+		made = strdup(name);
+	else if (source->kind == RFS_BACKUP)
+		made = unused_name(site, strdup("backup"));
+	else
+		made = unused_name(site, name_of_path(source));
+	source->origin.name = made;
+	return made ? 0 : rfs_no_memory(err);
+}
+
+/* A date in the path tells when a backup was taken.  For a damaged host it
+ * would tell nothing: its clock went on until it died. */
+static int date_source(struct rfs_source *source, const char *taken,
+		       struct rfs_error *err)
+{
+	source->taken_ns = source->newest_ns = RFS_TIME_UNKNOWN;
+	if (taken && source->kind == RFS_LIVE)
+		return rfs_fail(err, EINVAL,
+				"a live source is as fresh as can be: "
+				"'taken' is for a backup");
+	if (taken && !rfs_time_parse(taken, &source->taken_ns))
+		return rfs_fail(err, EINVAL,
+				"taken = %s: not a time; write it as "
+				"2013-05-10T03:00:00Z",
+				taken);
+	if (!taken && source->kind == RFS_BACKUP)
+		rfs_path_date(source->root, &source->taken_ns);
+	return 0;
+}
+
+static int check_spec(const struct rfs_source_spec *spec, struct rfs_error *err)
+{
+	int r = 0;
+
+	if (!spec->root || !*spec->root)
+		return rfs_fail(err, EINVAL,
+				"a %s source needs a root: the directory "
+				"where it is mounted",
+				rfs_source_kind_name(spec->kind));
+	if (strpbrk(spec->root, "\n\r"))
+		return rfs_fail(err, EINVAL, "a root has no line breaks");
+	if (spec->name)
+		r = rfs_name_check("source", spec->name, err);
+	if (r == 0 && spec->host)
+		r = rfs_name_check("host", spec->host, err);
+	return r;
+}
+
+static int fill_source(const struct rfs_site *site, struct rfs_source *source,
+		       const struct rfs_source_spec *spec,
+		       struct rfs_error *err)
+{
+	int r;
+
+	source->root_fd = -1;
+	source->kind = spec->kind;
+	source->root = rfs_path_absolute(NULL, spec->root);
+	source->host_made = !spec->host;
+	source->host = strdup(spec->host ? spec->host : "");
+	if (!source->root || !source->host)
+		return rfs_no_memory(err);
+	r = date_source(source, spec->taken, err);
+	if (r < 0)
+		return r;
+	return name_source(site, source, spec->name, err);
+}
+
+int rfs_site_add_source(struct rfs_site *site,
+			const struct rfs_source_spec *spec,
+			struct rfs_error *err)
+{
+	struct rfs_source *source, **grown;
+	int r;
+
+	r = check_spec(spec, err);
+	if (r < 0)
+		return r;
+	grown = reallocarray(site->sources, site->nsources + 1,
+			     sizeof(*site->sources));
+	if (!grown)
+		return rfs_no_memory(err);
+	site->sources = grown;
+	source = calloc(1, sizeof(*source));
+	if (!source)
+		return rfs_no_memory(err);
+	r = fill_source(site, source, spec, err);
+	if (r < 0) {
+		free_source(source);
+		return r;
+	}
+	site->sources[site->nsources++] = source;
+	return settle(site, err);
+}
+
+static void open_source(struct rfs_site *site, struct rfs_source *source)
+{
+	const char *help;
+
+	if (source->root_fd >= 0)
+		return;
+	free(source->open_error);
+	source->open_error = NULL;
+	source->root_fd = open(source->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (source->root_fd >= 0)
+		return;
+	help = errno == ENOTDIR ? "; mount it read-only and name that directory"
+				: "";
+	if (asprintf(&source->open_error, "%s: %s%s", source->root,
+		     strerror(errno), help) < 0)
+		source->open_error = NULL;
+	rfs_notes_add(&site->notes, "source %s: not opened: %s",
+		      source->origin.name,
+		      source->open_error ? source->open_error : source->root);
+}
+
+int rfs_site_open(struct rfs_site *site, struct rfs_error *err)
+{
+	const char *why = NULL;
+	size_t opened = 0;
+
+	if (!site->nsources)
+		return rfs_fail(err, EINVAL,
+				"no source is named; give a site file, or "
+				"--damaged DIR and --backup DIR");
+	for (size_t i = 0; i < site->nsources; i++) {
+		struct rfs_source *source = site->sources[i];
+
+		open_source(site, source);
+		opened += source->root_fd >= 0;
+		if (!why)
+			why = source->open_error;
+	}
+	if (!opened)
+		return rfs_fail(err, ENOENT, "no source could be opened: %s",
+				why ? why : "out of memory");
+	return 0;
+}
+
+int rfs_site_state_dir(const struct rfs_site *site, char **ret_dir,
+		       struct rfs_error *err)
+{
+	const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	const char *name = site->name ? site->name : "site";
+	int n;
+
+	if (site->state_dir)
+		n = asprintf(ret_dir, "%s", site->state_dir);
+	else if (geteuid() == 0)
+		n = asprintf(ret_dir, "/var/lib/rescuefs/%s", name);
+	else if (xdg && *xdg == '/')
+		n = asprintf(ret_dir, "%s/rescuefs/%s", xdg, name);
+	else if (home && *home == '/')
+		n = asprintf(ret_dir, "%s/.local/state/rescuefs/%s", home,
+			     name);
+	else
+		return rfs_fail(err, ENOENT,
+				"no place for the state: neither "
+				"XDG_STATE_HOME nor HOME is set; give --state");
+	return n < 0 ? rfs_no_memory(err) : 0;
+}

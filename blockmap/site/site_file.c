@@ -1,0 +1,561 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/* site_file.c - reading a site file.
+ *
+ * inih splits the lines, but it forgets what this needs: it cuts a section's
+ * name at 50 bytes (a uuid and "/disk.local" are 52), passes over a section
+ * without keys, and does not tell the line.  So the lines pass through a
+ * reader of our own on their way to it, which counts them and sees each
+ * section begin.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/vec.h"
+#include "site/site.h"
+#include "site/site_path.h"
+
+/* Room for a path as long as the kernel takes, and its key. */
+#define LINE_MAX_LEN 4352
+
+enum section {
+	NO_SECTION,
+	SITE_SECTION,
+	SOURCE_SECTION,
+	DISK_SECTION,
+};
+
+struct prefer_line {
+	size_t rule;
+	unsigned line;
+};
+
+struct parse {
+	struct rfs_site *site;
+	const char *path;
+	char *folder; /* of the site file, absolute */
+	FILE *file;
+	unsigned line;
+	enum section section;
+	unsigned section_line;
+	bool site_seen;
+	char *seen[8]; /* keys of this section */
+	size_t nseen;
+	/* The [source] being read; the strings are owned here. */
+	int kind;
+	char *name, *host, *root, *taken;
+	/* Where each rule's 'prefer' stands. */
+	struct {
+		struct prefer_line *items;
+		size_t count, room;
+	} prefers;
+	int r; /* the first failure; nothing is done after it */
+	struct rfs_error *err;
+};
+
+#define FAIL(p, at, ...) fail_at(p, at, rfs_fail((p)->err, EINVAL, __VA_ARGS__))
+
+static int fail_at(struct parse *p, unsigned line, int r)
+{
+	p->r = rfs_context(p->err, r, "%s:%u", p->path, line);
+	return p->r;
+}
+
+static int no_memory(struct parse *p)
+{
+	p->r = rfs_no_memory(p->err);
+	return p->r;
+}
+
+/* How many letters must change to make one of the other. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[32], na = strlen(a), nb = strlen(b);
+
+	if (na > 31 || nb > 31)
+		return SIZE_MAX;
+	for (size_t j = 0; j <= nb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= na; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= nb; j++) {
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+			diagonal = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[nb];
+}
+
+/* The word of a blank-separated list that comes nearest to 'word'. */
+static void nearest(const char *list, const char *word, char best[32])
+{
+	size_t least = SIZE_MAX;
+	char each[32];
+	int n;
+
+	*best = '\0';
+	for (const char *p = list; sscanf(p, "%31s%n", each, &n) == 1; p += n) {
+		size_t d = distance(each, word);
+
+		if (d < least) {
+			least = d;
+			snprintf(best, 32, "%s", each);
+		}
+	}
+}
+
+static bool is_listed(const char *list, const char *word)
+{
+	char each[32];
+	int n;
+
+	for (const char *p = list; sscanf(p, "%31s%n", each, &n) == 1; p += n)
+		if (!strcmp(each, word))
+			return true;
+	return false;
+}
+
+static const char *section_name(enum section section)
+{
+	static const char *const names[] = { "", "site", "source", "disk" };
+
+	return names[section];
+}
+
+static const char *section_keys(enum section section)
+{
+	static const char *const keys[] = { "", "state fill lost",
+					    "kind host root taken",
+					    "prefer format lost fill" };
+
+	return keys[section];
+}
+
+/* Keys that the format has, and this version does not read. */
+static const char *section_later(enum section section)
+{
+	static const char *const keys[] = { "", "store", "volumes nbd store",
+					    "" };
+
+	return keys[section];
+}
+
+static int refuse_key(struct parse *p, const char *key)
+{
+	const char *section = section_name(p->section);
+	char best[32];
+
+	if (is_listed(section_later(p->section), key))
+		return FAIL(p, p->line, "'%s' is not supported by this version",
+			    key);
+	nearest(section_keys(p->section), key, best);
+	return FAIL(p, p->line, "[%s] has no key '%s'; the nearest is '%s'",
+		    section, key, best);
+}
+
+static int see_key(struct parse *p, const char *key)
+{
+	if (!is_listed(section_keys(p->section), key))
+		return refuse_key(p, key);
+	for (size_t i = 0; i < p->nseen; i++)
+		if (!strcmp(p->seen[i], key))
+			return FAIL(p, p->line, "'%s' is said twice", key);
+	/* Known keys are fewer than the room. */
+	p->seen[p->nseen] = strdup(key);
+	if (!p->seen[p->nseen])
+		return no_memory(p);
+	p->nseen++;
+	return 0;
+}
+
+/* The place of 'value' in a blank-separated list, or an error that names it. */
+static int choose(struct parse *p, const char *key, const char *value,
+		  const char *list)
+{
+	char each[32];
+	int n, at = 0;
+
+	for (const char *q = list; sscanf(q, "%31s%n", each, &n) == 1;
+	     q += n, at++)
+		if (!strcmp(each, value))
+			return at;
+	return FAIL(p, p->line, "%s = %s: must be one of: %s", key, value,
+		    list);
+}
+
+static int choose_fill(struct parse *p, const char *value)
+{
+	if (!strcmp(value, "data"))
+		return FAIL(p, p->line,
+			    "fill = data needs to understand the filesystem, "
+			    "and this version does not have it; use all or "
+			    "none");
+	return choose(p, "fill", value, "all none");
+}
+
+static int keep(struct parse *p, char **field, const char *value)
+{
+	free(*field);
+	*field = strdup(value);
+	return *field ? 0 : no_memory(p);
+}
+
+static int site_key(struct parse *p, const char *key, const char *value)
+{
+	struct rfs_site *site = p->site;
+	int chosen;
+
+	if (!strcmp(key, "state")) {
+		free(site->state_dir);
+		site->state_dir = rfs_path_absolute(p->folder, value);
+		return site->state_dir ? 0 : no_memory(p);
+	}
+	if (!strcmp(key, "fill")) {
+		chosen = choose_fill(p, value);
+		if (chosen >= 0)
+			site->fill = (enum rfs_fill)chosen;
+		return chosen;
+	}
+	chosen = choose(p, key, value, "eio zero");
+	if (chosen >= 0)
+		site->lost = (enum rfs_lost)chosen;
+	return chosen;
+}
+
+static int source_key(struct parse *p, const char *key, const char *value)
+{
+	if (!strcmp(key, "kind")) {
+		p->kind = choose(p, key, value, "damaged backup live");
+		return p->kind;
+	}
+	if (!strcmp(key, "host"))
+		return keep(p, &p->host, value);
+	if (!strcmp(key, "taken"))
+		return keep(p, &p->taken, value);
+	free(p->root);
+	p->root = rfs_path_absolute(p->folder, value);
+	return p->root ? 0 : no_memory(p);
+}
+
+static int prefer_key(struct parse *p, struct rfs_disk_rule *rule,
+		      const char *value)
+{
+	RFS_CLEANUP_FREE char *copy = strdup(value);
+	char *save = NULL;
+	size_t n = 0;
+
+	rule->prefer = calloc(strlen(value) / 2 + 2, sizeof(char *));
+	if (!rule->prefer || !copy || RFS_VEC_ROOM(&p->prefers) < 0)
+		return no_memory(p);
+	for (char *word = strtok_r(copy, " \t", &save); word;
+	     word = strtok_r(NULL, " \t", &save)) {
+		rule->prefer[n] = strdup(word);
+		if (!rule->prefer[n++])
+			return no_memory(p);
+	}
+	p->prefers.items[p->prefers.count++] = (struct prefer_line){
+		.rule = p->site->nrules - 1,
+		.line = p->line,
+	};
+	return 0;
+}
+
+static int disk_key(struct parse *p, const char *key, const char *value)
+{
+	struct rfs_disk_rule *rule = &p->site->rules[p->site->nrules - 1];
+
+	if (!strcmp(key, "prefer"))
+		return prefer_key(p, rule, value);
+	if (!strcmp(key, "format")) {
+		int r = choose(p, key, value, "raw qcow2");
+
+		return r < 0 ? r : keep(p, &rule->format, value);
+	}
+	if (!strcmp(key, "fill")) {
+		rule->fill = choose_fill(p, value);
+		return rule->fill;
+	}
+	rule->lost = choose(p, key, value, "eio zero");
+	return rule->lost;
+}
+
+/* inih's handler: its section may be cut short, ours is not. */
+static int handle(void *data, const char *section, const char *key,
+		  const char *value)
+{
+	struct parse *p = data;
+
+	(void)section;
+	if (p->r < 0)
+		return 0;
+	if (p->section == NO_SECTION)
+		FAIL(p, p->line, "'%s' stands before any section", key);
+	else if (!*value)
+		FAIL(p, p->line, "'%s' has no value", key);
+	if (p->r < 0 || see_key(p, key) < 0)
+		return 0;
+	if (p->section == SITE_SECTION)
+		site_key(p, key, value);
+	else if (p->section == SOURCE_SECTION)
+		source_key(p, key, value);
+	else
+		disk_key(p, key, value);
+	return p->r == 0;
+}
+
+static int finish_source(struct parse *p)
+{
+	struct rfs_source_spec spec = {
+		.kind = (enum rfs_source_kind)p->kind,
+		.root = p->root,
+		.name = p->name,
+		.host = p->host ? p->host : p->name,
+		.taken = p->taken,
+	};
+	int r;
+
+	if (p->kind < 0)
+		return FAIL(p, p->section_line,
+			    "[source %s] needs a kind: damaged, backup or live",
+			    p->name);
+	r = rfs_site_add_source(p->site, &spec, p->err);
+	return r < 0 ? fail_at(p, p->section_line, r) : 0;
+}
+
+static void drop_source(struct parse *p)
+{
+	free(p->name);
+	free(p->host);
+	free(p->root);
+	free(p->taken);
+	p->name = p->host = p->root = p->taken = NULL;
+	p->kind = -1;
+}
+
+static void drop_section(struct parse *p)
+{
+	drop_source(p);
+	while (p->nseen)
+		free(p->seen[--p->nseen]);
+	p->section = NO_SECTION;
+}
+
+static int finish_section(struct parse *p)
+{
+	if (p->section == SOURCE_SECTION && p->r == 0)
+		finish_source(p);
+	drop_section(p);
+	return p->r;
+}
+
+static int begin_rule(struct parse *p, const char *disk)
+{
+	struct rfs_site *site = p->site;
+	struct rfs_disk_rule *grown;
+
+	for (size_t i = 0; i < site->nrules; i++)
+		if (!strcmp(site->rules[i].disk, disk))
+			return FAIL(p, p->line, "[disk %s] is said twice",
+				    disk);
+	grown = reallocarray(site->rules, site->nrules + 1, sizeof(*grown));
+	if (!grown)
+		return no_memory(p);
+	site->rules = grown;
+	grown[site->nrules] = (struct rfs_disk_rule){
+		.disk = strdup(disk),
+		.lost = -1,
+		.fill = -1,
+	};
+	if (!grown[site->nrules].disk)
+		return no_memory(p);
+	site->nrules++;
+	p->section = DISK_SECTION;
+	return 0;
+}
+
+static int begin_source(struct parse *p, const char *name)
+{
+	if (rfs_site_find_source(p->site, name))
+		return FAIL(p, p->line, "[source %s] is said twice", name);
+	p->section = SOURCE_SECTION;
+	return keep(p, &p->name, name);
+}
+
+static int begin_site(struct parse *p)
+{
+	if (p->site_seen)
+		return FAIL(p, p->line, "[site] is said twice");
+	p->site_seen = true;
+	p->section = SITE_SECTION;
+	return 0;
+}
+
+static int begin_section(struct parse *p, const char *text)
+{
+	size_t word = strcspn(text, " \t");
+	const char *name = text + word + strspn(text + word, " \t");
+	char first[32], best[32];
+
+	snprintf(first, sizeof(first), "%.*s", (int)word, text);
+	p->section_line = p->line;
+	if (!strcmp(first, "site") && !*name)
+		return begin_site(p);
+	if (!strcmp(first, "site"))
+		return FAIL(p, p->line, "[site] has no name: [%s]", text);
+	if ((!strcmp(first, "source") || !strcmp(first, "disk")) && !*name)
+		return FAIL(p, p->line, "[%s NAME] needs a name", first);
+	if (!strcmp(first, "source"))
+		return begin_source(p, name);
+	if (!strcmp(first, "disk"))
+		return begin_rule(p, name);
+	if (!strcmp(first, "others") || !strcmp(first, "volume"))
+		return FAIL(p, p->line, "[%s] is not supported by this version",
+			    first);
+	nearest("site source disk", first, best);
+	return FAIL(p, p->line, "there is no section [%s]; the nearest is [%s]",
+		    text, best);
+}
+
+/* "[disk x]" with blanks and a comment behind it. */
+static int see_section(struct parse *p, char *line)
+{
+	char *end = strchr(line, ']'), *text = line + 1;
+
+	if (finish_section(p) < 0)
+		return p->r;
+	if (!end)
+		return FAIL(p, p->line, "a section's name ends with ']'");
+	*end = '\0';
+	while (end > text && isspace((unsigned char)end[-1]))
+		*--end = '\0';
+	while (isspace((unsigned char)*text))
+		text++;
+	return begin_section(p, text);
+}
+
+/* inih's reader.  Blanks in front are taken off, which would make a line the
+ * continuation of the one before: there is no such thing here. */
+static char *next_line(char *buf, int room, void *data)
+{
+	struct parse *p = data;
+	size_t blanks, len;
+
+	if (p->r < 0 || !fgets(buf, room, p->file))
+		return NULL;
+	p->line++;
+	len = strlen(buf);
+	if (len + 1 >= (size_t)room && buf[len - 1] != '\n') {
+		FAIL(p, p->line, "the line is too long");
+		return NULL;
+	}
+	blanks = strspn(buf, " \t");
+	/* A byte order mark is no text. */
+	if (p->line == 1 && !strncmp(buf, "\xEF\xBB\xBF", 3))
+		blanks = 3;
+	memmove(buf, buf + blanks, len - blanks + 1);
+	if (*buf == '[') {
+		char copy[LINE_MAX_LEN];
+
+		snprintf(copy, sizeof(copy), "%s", buf);
+		if (see_section(p, copy) < 0)
+			return NULL;
+		/* Whatever its length, inih sees a section that it can keep. */
+		snprintf(buf, (size_t)room, "[s]\n");
+	}
+	return buf;
+}
+
+static int check_prefers(struct parse *p)
+{
+	for (size_t i = 0; i < p->prefers.count; i++) {
+		struct prefer_line at = p->prefers.items[i];
+		char **name = p->site->rules[at.rule].prefer;
+
+		for (; *name; name++)
+			if (!rfs_site_find_source(p->site, *name))
+				return FAIL(p, at.line,
+					    "prefer: there is no source '%s'",
+					    *name);
+	}
+	return 0;
+}
+
+static int parse_all(struct parse *p)
+{
+	int at;
+
+	/* Debian's inih takes these at run time; its default of 200 bytes a
+	 * line is too few for a path. */
+	ini_max_line = LINE_MAX_LEN;
+	ini_use_stack = true;
+	at = ini_parse_stream(next_line, p, handle, p);
+	if (p->r == 0 && at > 0)
+		FAIL(p, (unsigned)at, "neither a [section] nor 'key = value'");
+	if (p->r == 0 && at < 0)
+		no_memory(p);
+	if (p->r == 0 && ferror(p->file))
+		p->r = rfs_fail(p->err, EIO, "%s: cannot be read", p->path);
+	if (finish_section(p) == 0)
+		check_prefers(p);
+	return p->r;
+}
+
+/* "/etc/rescuefs/bm0002.conf" is the site bm0002. */
+static int name_site(struct parse *p)
+{
+	const char *last = rfs_path_last(p->path);
+	size_t len = strlen(last);
+
+	if (len > 5 && !strcmp(last + len - 5, ".conf"))
+		len -= 5;
+	free(p->site->name);
+	p->site->name = strndup(last, len);
+	p->site->name_made = false;
+	return p->site->name ? 0 : no_memory(p);
+}
+
+static int find_folder(struct parse *p)
+{
+	RFS_CLEANUP_FREE char *path = rfs_path_absolute(NULL, p->path);
+	size_t len;
+
+	if (!path)
+		return no_memory(p);
+	len = (size_t)(rfs_path_last(path) - path);
+	p->folder = strndup(path, len > 1 ? len - 1 : len);
+	return p->folder ? 0 : no_memory(p);
+}
+
+int rfs_site_load(struct rfs_site *site, const char *path,
+		  struct rfs_error *err)
+{
+	RFS_CLEANUP_FILE FILE *file = fopen(path, "re");
+	struct parse p = {
+		.site = site,
+		.path = path,
+		.file = file,
+		.kind = -1,
+		.err = err,
+	};
+
+	if (!file)
+		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
+	if (find_folder(&p) == 0 && name_site(&p) == 0)
+		parse_all(&p);
+	drop_section(&p);
+	free(p.prefers.items);
+	free(p.folder);
+	return p.r;
+}

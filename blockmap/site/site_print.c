@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/* A site written back as a site file: what --write gives. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "site/site.h"
+
+/* A value that would be read back as another: the reader trims blanks, ends a
+ * value at " ;" and a line at its end. */
+static int check_value(const char *key, const char *value,
+		       struct rfs_error *err)
+{
+	size_t len = strlen(value);
+	bool bad = !len || isspace((unsigned char)value[0]) ||
+		   isspace((unsigned char)value[len - 1]) || value[0] == ';' ||
+		   strpbrk(value, "\r\n");
+
+	for (const char *p = value; *p && !bad; p++)
+		bad = isspace((unsigned char)*p) && p[1] == ';';
+	if (bad)
+		return rfs_fail(err, EINVAL,
+				"%s = %s: cannot be written in a site file",
+				key, value);
+	return 0;
+}
+
+static int print_source(const struct rfs_source *source, FILE *out,
+			struct rfs_error *err)
+{
+	char taken[RFS_TIME_TEXT];
+	int r;
+
+	r = check_value("root", source->root, err);
+	if (r < 0)
+		return r;
+	fprintf(out, "\n[source %s]\n", source->origin.name);
+	fprintf(out, "kind  = %s\n", rfs_source_kind_name(source->kind));
+	fprintf(out, "host  = %s\n", source->host);
+	fprintf(out, "root  = %s\n", source->root);
+	if (source->taken_ns != RFS_TIME_UNKNOWN) {
+		rfs_time_print(source->taken_ns, taken);
+		fprintf(out, "taken = %s\n", taken);
+	}
+	return 0;
+}
+
+static const char *fill_name(int fill)
+{
+	return fill == RFS_FILL_NONE ? "none" : "all";
+}
+
+static const char *lost_name(int lost)
+{
+	return lost == RFS_LOST_ZERO ? "zero" : "eio";
+}
+
+static void print_rule(const struct rfs_disk_rule *rule, FILE *out)
+{
+	fprintf(out, "\n[disk %s]\n", rule->disk);
+	if (rule->prefer) {
+		fprintf(out, "prefer =");
+		for (char **name = rule->prefer; *name; name++)
+			fprintf(out, " %s", *name);
+		fprintf(out, "\n");
+	}
+	if (rule->format)
+		fprintf(out, "format = %s\n", rule->format);
+	if (rule->fill >= 0)
+		fprintf(out, "fill   = %s\n", fill_name(rule->fill));
+	if (rule->lost >= 0)
+		fprintf(out, "lost   = %s\n", lost_name(rule->lost));
+}
+
+static int print_site(const struct rfs_site *site, FILE *out,
+		      struct rfs_error *err)
+{
+	int r = 0;
+
+	fprintf(out, "[site]\n");
+	if (site->state_dir) {
+		r = check_value("state", site->state_dir, err);
+		fprintf(out, "state = %s\n", site->state_dir);
+	}
+	fprintf(out, "fill  = %s\n", fill_name((int)site->fill));
+	fprintf(out, "lost  = %s\n", lost_name((int)site->lost));
+	for (size_t i = 0; i < site->nsources && r == 0; i++)
+		r = print_source(site->sources[i], out, err);
+	for (size_t i = 0; i < site->nrules && r == 0; i++)
+		print_rule(&site->rules[i], out);
+	return r;
+}
+
+int rfs_site_print(const struct rfs_site *site, char **ret_text,
+		   struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	int r;
+
+	if (!out)
+		return rfs_no_memory(err);
+	r = print_site(site, out, err);
+	if (fclose(out) != 0 && r == 0)
+		r = rfs_no_memory(err);
+	if (r == 0)
+		*ret_text = RFS_STEAL(text);
+	return r;
+}
