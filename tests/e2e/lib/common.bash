@@ -1,0 +1,110 @@
+# shellcheck shell=bash
+# common.bash - what every end-to-end test needs.
+#
+# Environment, all with defaults:
+#   RESCUEFS        the program under test ($RESCUEFS_BUILD/rescuefs)
+#   RESCUEFS_BUILD  the build directory (build)
+#   RESCUEFS_SEED   whatever is random follows from it; printed by tests/run
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+export ROOT
+export RESCUEFS_BUILD=${RESCUEFS_BUILD:-$ROOT/build}
+export RESCUEFS=${RESCUEFS:-$RESCUEFS_BUILD/rescuefs}
+export LC_ALL=C
+
+die()
+{
+	echo "$*" >&2
+	return 1
+}
+
+# Runs a command that touches a mount: nothing may hang for ever.
+client()
+{
+	timeout -k 5 "${CLIENT_SECONDS:-60}" "$@"
+}
+
+# Waits until the command succeeds: wait_until SECONDS COMMAND...
+wait_until()
+{
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		((SECONDS < end)) || return 1
+		sleep 0.05
+	done
+}
+
+# `mountpoint` asks the file system itself and hangs with a dead one.
+is_mounted()
+{
+	awk -v p="${1// /\\040}" '$2 == p { found = 1 }
+		END { exit !found }' /proc/self/mounts
+}
+
+let_go()
+{
+	is_mounted "$1" || return 0
+	timeout 10 umount "$1" 2>/dev/null || umount -l "$1" ||
+		fusermount3 -uz "$1"
+	! is_mounted "$1"
+}
+
+is_gone()
+{
+	! kill -0 "$1" 2>/dev/null ||
+		grep -qs '^State:[[:space:]]*Z' "/proc/$1/status"
+}
+
+# Ends the process that a pid file names, and takes the file away.
+end_pid()
+{
+	local pid
+
+	[[ -s $1 ]] || return 0
+	pid=$(<"$1")
+	kill "$pid" 2>/dev/null || true # it may be gone already
+	wait_until 5 is_gone "$pid" || kill -9 "$pid" 2>/dev/null || true
+	rm -f "$1"
+}
+
+# A process that outlives its test must not keep the runner's descriptors.
+in_background()
+{
+	"$@" </dev/null 3>&- 4>&- &
+}
+
+# seeded_bytes SEED LEN: the same bytes for the same seed, on any machine.
+seeded_bytes()
+{
+	openssl enc -aes-128-ctr -nosalt -pass "pass:$1" -md sha256 \
+		</dev/zero 2>/dev/null | head -c "$2"
+}
+
+# seeded_number SEED N: a number below N.
+seeded_number()
+{
+	echo $((16#$(printf %s "$1" | sha256sum | head -c 8) % $2))
+}
+
+# One digest a file of a tree, its names, modes and times included.
+digest_tree()
+{
+	(cd "$1" && find . -printf '%p %y %m %U:%G %s %T@ %l\n' | sort &&
+		find . -type f -print0 | sort -z | xargs -0r md5sum)
+}
+
+# Skips the test unless this machine can do a mount on a failing disk.
+need_disk()
+{
+	local tool
+
+	[[ $(id -u) -eq 0 ]] || skip "needs root"
+	[[ -c /dev/fuse ]] || skip "needs /dev/fuse"
+	[[ -c /dev/loop-control ]] || skip "needs loop devices"
+	for tool in nbdkit nbdfuse losetup qemu-img debugfs "$@"; do
+		[[ -n $(type -P "$tool") ]] || skip "needs $tool"
+	done
+	[[ -f $RESCUEFS_BUILD/tests/faults/faults.so ]] ||
+		skip "needs nbdkit-plugin-dev when it is built"
+}
