@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* file_medium.h - asking a medium that may be failing, and no more than once.
+ *
+ * Read past the page cache where the file system allows it, in requests that
+ * begin small, double while all is well and fall back after an error.  A
+ * request that fails is redone in the smallest units that the medium takes,
+ * its granules: a bad sector is touched twice at the most while it is found.
+ *
+ * Safe from many threads; there is no lock.
+ */
+#ifndef RESCUEFS_READERS_FILE_MEDIUM_H
+#define RESCUEFS_READERS_FILE_MEDIUM_H
+
+#include <stdatomic.h>
+
+#include "core/range.h"
+
+#define RFS_MEDIUM_STEP	    (64u << 10) /* of a request: the first one, */
+#define RFS_MEDIUM_STEP_MAX (1u << 20)	/* and the largest */
+
+struct rfs_medium {
+	int fd; /* with O_DIRECT or not; not owned */
+	uint64_t size;
+	unsigned int mem_align; /* of a buffer to read into */
+	atomic_uint granule;	/* offsets and lengths are multiples of it */
+	atomic_uint step;	/* bytes in the next request */
+};
+
+/* Nothing is read. */
+void rfs_medium_init(struct rfs_medium *m, int fd, uint64_t size);
+
+/* As a reader's read, with 'bad' empty at the call.  *reterr_errnum is why
+ * the first of the bad ranges failed, 0 if the file now ends before it. */
+int rfs_medium_read(struct rfs_medium *m, struct rfs_range range, void *buf,
+		    struct rfs_ranges *bad, int *reterr_errnum);
+
+/* True if the medium failed, and not the request or this machine. */
+bool rfs_medium_failed(int errnum);
+
+#endif /* RESCUEFS_READERS_FILE_MEDIUM_H */

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/* guard.c - remembers the sectors that failed and does not ask for them again.
+ *
+ * A reader below tells what failed of the bytes it was asked for; the sector
+ * around them has failed.  A healthy file has nothing in the map and costs
+ * nothing in the state.
+ *
+ * trace: what is known to be bad has the origin NULL, "nobody gives it"; see
+ * heal.c for who makes use of that.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "core/keptmap.h"
+#include "readers/readers.h"
+
+#define IS_BAD 1u
+
+struct guard {
+	struct rfs_reader *below;
+	struct rfs_kept bad;
+};
+
+/* The whole sector of what was asked for in part.  An edge inside 'asked' is
+ * where the medium itself put it. */
+static struct rfs_range whole_sectors(struct rfs_range bad,
+				      struct rfs_range asked, uint64_t size)
+{
+	struct rfs_range wide = rfs_range_widen(bad, RFS_SECTOR);
+	uint64_t off = bad.off, end = rfs_range_end(bad);
+
+	if (off == asked.off)
+		off = wide.off;
+	if (end == rfs_range_end(asked))
+		end = rfs_range_end(wide);
+	return rfs_range_to(off, end < size ? end : size);
+}
+
+/* On the disk before the reader hears of it (P5).  Where it cannot be saved it
+ * is known as long as this is open, and goes with the next save: the bytes
+ * that were read must not be lost for that. */
+static int remember(struct guard *g, struct rfs_range asked,
+		    const struct rfs_ranges *failed, struct rfs_ranges *bad,
+		    struct rfs_error *err)
+{
+	uint64_t size = rfs_reader_size(g->below);
+	struct rfs_range sectors;
+	int r;
+
+	for (size_t i = 0; i < failed->count; i++) {
+		sectors = whole_sectors(failed->items[i], asked, size);
+		r = rfs_kept_set(&g->bad, sectors, IS_BAD, err);
+		if (r < 0)
+			return r;
+		if (rfs_ranges_add(bad, failed->items[i]) < 0)
+			return rfs_no_memory(err);
+	}
+	rfs_kept_save(&g->bad, NULL);
+	return -EIO;
+}
+
+static int read_unknown(struct guard *g, struct rfs_range range, void *buf,
+			struct rfs_ranges *bad, struct rfs_error *err)
+{
+	struct rfs_ranges failed = { 0 };
+	int r;
+
+	r = rfs_reader_read(g->below, range, buf, &failed, err);
+	if (r == -EIO)
+		r = remember(g, range, &failed, bad, err);
+	rfs_ranges_fini(&failed);
+	return r;
+}
+
+static int refuse(const struct guard *g, struct rfs_range range,
+		  struct rfs_ranges *bad, struct rfs_error *err)
+{
+	if (rfs_ranges_add(bad, range) < 0)
+		return rfs_no_memory(err);
+	return rfs_fail(err, EIO,
+			"%s: %" PRIu64 " bytes at %" PRIu64
+			" failed before and are not asked for again; "
+			"'rescuefs refresh' orders another try",
+			rfs_reader_name(g->below), range.len, range.off);
+}
+
+/* Reads around what is known to be bad.  The text is of the first failure,
+ * unless a worse one follows. */
+static int read_around(struct guard *g, struct rfs_range range,
+		       unsigned char *buf, struct rfs_ranges *bad,
+		       struct rfs_error *err)
+{
+	struct rfs_error own = RFS_ERROR_INIT;
+	struct rfs_run run;
+	int r, ret = 0;
+
+	for (uint64_t off = range.off; off < rfs_range_end(range);
+	     off = rfs_range_end(run.range)) {
+		run = rfs_kept_find(&g->bad, off,
+				    rfs_range_to(off, rfs_range_end(range)));
+		if (run.value == IS_BAD)
+			r = refuse(g, run.range, bad, &own);
+		else
+			r = read_unknown(g, run.range, buf + (off - range.off),
+					 bad, &own);
+		if (r < 0 && err && (ret == 0 || r != -EIO))
+			*err = own;
+		if (r < 0 && r != -EIO)
+			return r;
+		if (r < 0)
+			ret = r;
+	}
+	return ret;
+}
+
+static int guard_read(void *state, struct rfs_range range, void *buf,
+		      struct rfs_ranges *bad, struct rfs_error *err)
+{
+	struct guard *g = state;
+
+	if (rfs_kept_is(&g->bad, range, 0))
+		return read_unknown(g, range, buf, bad, err);
+	return read_around(g, range, buf, bad, err);
+}
+
+static int guard_extents(void *state, struct rfs_range range,
+			 struct rfs_extents *out, struct rfs_error *err)
+{
+	struct guard *g = state;
+
+	return rfs_reader_extents(g->below, range, out, err);
+}
+
+static int guard_trace(void *state, struct rfs_range range,
+		       struct rfs_trace *out, struct rfs_error *err)
+{
+	struct guard *g = state;
+	struct rfs_run run;
+	int r = 0;
+
+	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run = rfs_kept_find(&g->bad, off,
+				    rfs_range_to(off, rfs_range_end(range)));
+		if (run.value != IS_BAD)
+			r = rfs_reader_trace(g->below, run.range, out, err);
+		else if (rfs_trace_add(out, run.range, NULL) < 0)
+			r = rfs_no_memory(err);
+	}
+	return r;
+}
+
+static uint64_t guard_allocated(void *state)
+{
+	const struct guard *g = state;
+
+	return rfs_reader_allocated(g->below);
+}
+
+static void guard_close(void *state)
+{
+	struct guard *g = state;
+
+	rfs_kept_close(&g->bad);
+	rfs_reader_unref(g->below);
+	free(g);
+}
+
+static const struct rfs_reader_ops guard_ops = {
+	.kind = "guard",
+	.read = guard_read,
+	.extents = guard_extents,
+	.trace = guard_trace,
+	.allocated = guard_allocated,
+	.close = guard_close,
+};
+
+int rfs_guard_open(struct rfs_reader *below, struct rfs_state *state,
+		   const char *object, struct rfs_reader **ret,
+		   struct rfs_error *err)
+{
+	struct guard *g = calloc(1, sizeof(*g));
+	int r;
+
+	if (!g)
+		return rfs_no_memory(err);
+	r = rfs_kept_open(&g->bad, state, object, "bad", err);
+	if (r < 0) {
+		free(g);
+		return r;
+	}
+	g->below = rfs_reader_ref(below);
+	return rfs_reader_new(&guard_ops, g, rfs_reader_size(below),
+			      rfs_reader_name(below), rfs_reader_origin(below),
+			      ret, err);
+}
