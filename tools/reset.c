@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/* rescuefs reset and rescuefs refresh: what the operator takes back.
+ *
+ * A mount of the same state is asked to do it, as it has the disk open; else
+ * the state is opened here.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "core/state.h"
+#include "core/view.h"
+#include "site/inventory.h"
+#include "site/open.h"
+#include "tools/settings.h"
+#include "tools/verbs.h"
+
+#define CONTROL "user.rescuefs.control"
+
+enum order {
+	ORDER_RESET,
+	ORDER_REFRESH,
+};
+
+struct request {
+	enum order order;
+	bool is_sure; /* --yes */
+	const char *name;
+	struct rfs_site *site;
+	struct rfs_inventory *inv;
+	const struct rfs_disk *disk;
+	char *path; /* "april-ci/disk" */
+};
+
+static const char help_reset[] =
+	"usage: rescuefs reset [SITE | SOURCES] [--state DIR] DISK [--yes]\n"
+	"\n"
+	"Drops what was written to DISK (\"april-ci/disk\", as in the tree, "
+	"or\n"
+	"UUID/disk): it is the merged disk again.  Works beside a running\n"
+	"mount of the same state.  Asks first; without a terminal it needs\n"
+	"--yes.  SOURCES and --state are those of rescuefs mount.\n";
+
+static const char help_refresh[] =
+	"usage: rescuefs refresh [SITE | SOURCES] [--state DIR] DISK\n"
+	"\n"
+	"Forgets which blocks of DISK were stale or lost, so that the next\n"
+	"reading tries the fresher sources again.  Refused while something\n"
+	"is written to DISK: reset it first.  Works beside a running mount\n"
+	"of the same state.  SOURCES and --state are those of rescuefs "
+	"mount.\n";
+
+static const char *const order_name[] = {
+	[ORDER_RESET] = "reset",
+	[ORDER_REFRESH] = "refresh",
+};
+
+/* "12.3 MB" */
+static void print_bytes(uint64_t bytes, char *text, size_t room)
+{
+	static const char *const units[] = { "bytes", "kB", "MB", "GB", "TB" };
+	double n = (double)bytes;
+	size_t unit = 0;
+
+	while (n >= 1000 && unit < sizeof(units) / sizeof(*units) - 1) {
+		n /= 1000;
+		unit++;
+	}
+	snprintf(text, room, "%.*f %s", unit ? 1 : 0, n, units[unit]);
+}
+
+/* True if the operator says yes; else *ret_status is why not. */
+static bool is_wanted(const struct request *req, uint64_t bytes,
+		      int *ret_status)
+{
+	char answer[16] = "", size[40] = "";
+
+	if (req->order != ORDER_RESET || req->is_sure)
+		return true;
+	*ret_status = RFS_EXIT_USE;
+	if (!isatty(STDIN_FILENO)) {
+		fprintf(stderr,
+			"rescuefs: nobody is there to ask; --yes drops what "
+			"was written to %s\n",
+			req->path);
+		return false;
+	}
+	if (bytes)
+		print_bytes(bytes, size, sizeof(size));
+	printf("Drop what was written to %s%s%s%s? [y/N] ", req->path,
+	       bytes ? " (" : "", size, bytes ? ")" : "");
+	fflush(stdout);
+	*ret_status = RFS_EXIT_FINE;
+	if (fgets(answer, sizeof(answer), stdin) &&
+	    (answer[0] == 'y' || answer[0] == 'Y'))
+		return true;
+	printf("Nothing was dropped.\n");
+	return false;
+}
+
+static int print_done(const struct request *req)
+{
+	if (req->order == ORDER_RESET)
+		printf("%s: what was written is dropped\n", req->path);
+	else
+		printf("%s: stale and lost blocks will be tried again\n",
+		       req->path);
+	return RFS_EXIT_FINE;
+}
+
+/* What a failed order means to the operator. */
+static int order_failed(const struct request *req, int r, struct rfs_error *err)
+{
+	if (r == -EBUSY && req->order == ORDER_REFRESH) {
+		rfs_fail(err, EBUSY,
+			 "%s was written to: better blocks below would not fit "
+			 "to what was written; run rescuefs reset %s first",
+			 req->path, req->path);
+		return rfs_complain(err, RFS_EXIT_USE);
+	}
+	rfs_context(err, r, "%s %s", order_name[req->order], req->path);
+	return rfs_complain(err, RFS_EXIT_SOURCE);
+}
+
+/*
+ * Beside a running mount.
+ */
+
+/* What the mount says of it, in bytes; 0 where it does not. */
+static uint64_t written_bytes(const char *image)
+{
+	char text[40];
+	ssize_t n =
+		getxattr(image, "user.rescuefs.local", text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	return strtoull(text, NULL, 10);
+}
+
+static int ask_mount(const struct request *req, const char *mountpoint)
+{
+	RFS_CLEANUP_FREE char *image = NULL;
+	const char *order = order_name[req->order];
+	struct rfs_error err = RFS_ERROR_INIT;
+	int status, r;
+
+	if (asprintf(&image, "%s/instances/%s", mountpoint, req->path) < 0) {
+		image = NULL;
+		rfs_no_memory(&err);
+		return rfs_complain(&err, RFS_EXIT_SOURCE);
+	}
+	if (access(image, F_OK) < 0) {
+		rfs_fail(&err, errno,
+			 "%s: %s; does the mount show the same site?", image,
+			 strerror(errno));
+		return rfs_complain(&err, RFS_EXIT_USE);
+	}
+	if (!is_wanted(req, written_bytes(image), &status))
+		return status;
+	if (setxattr(image, CONTROL, order, strlen(order), 0) == 0)
+		return print_done(req);
+	r = -errno;
+	rfs_fail(&err, -r, "%s; the mount's log says more", strerror(-r));
+	return order_failed(req, r, &err);
+}
+
+/*
+ * Without one.
+ */
+
+static int ask_view(const struct request *req, struct rfs_view *view)
+{
+	uint64_t totals[RFS_BLOCK_STATES] = { 0 };
+	struct rfs_error err = RFS_ERROR_INIT;
+	struct rfs_report report = { 0 };
+	int r, status;
+
+	if (req->order == ORDER_RESET && !rfs_view_is_written(view)) {
+		printf("%s: nothing was written\n", req->path);
+		return RFS_EXIT_FINE;
+	}
+	r = rfs_view_report(view, &report, &err);
+	if (r == 0)
+		rfs_report_totals(&report, totals);
+	rfs_report_fini(&report);
+	if (r == 0 && !is_wanted(req, totals[RFS_LOCAL], &status))
+		return status;
+	if (r == 0)
+		r = req->order == ORDER_RESET ? rfs_view_reset(view, &err)
+					      : rfs_view_refresh(view, &err);
+	return r < 0 ? order_failed(req, r, &err) : print_done(req);
+}
+
+static int with_state(const struct request *req, struct rfs_state *st)
+{
+	struct rfs_error err = RFS_ERROR_INIT;
+	struct rfs_opener *op = NULL;
+	struct rfs_view *view = NULL;
+	int r, status;
+
+	r = rfs_opener_new(req->inv, st, &op, &err);
+	if (r == 0)
+		r = rfs_opener_view(op, req->disk, &view, &err);
+	if (r < 0) {
+		status = order_failed(req, r, &err);
+	} else {
+		status = ask_view(req, view);
+		r = rfs_view_close(view, &err);
+		if (r < 0)
+			status = order_failed(req, r, &err);
+	}
+	rfs_opener_free(op);
+	return status;
+}
+
+/* A mistyped --state must not make a new one. */
+static int check_state(const char *dir, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *db = NULL;
+
+	if (asprintf(&db, "%s/known.db", dir) < 0) {
+		db = NULL;
+		return rfs_no_memory(err);
+	}
+	if (access(db, F_OK) < 0)
+		return rfs_fail(err, errno,
+				"there is no state in %s (%s); name it with "
+				"--state",
+				dir, strerror(errno));
+	return 0;
+}
+
+static int carry_out(const struct request *req)
+{
+	RFS_CLEANUP_FREE char *dir = NULL;
+	RFS_CLEANUP_FREE char *holder = NULL;
+	struct rfs_error err = RFS_ERROR_INIT;
+	struct rfs_state *st;
+	int pid, r, status;
+
+	r = rfs_site_state_dir(req->site, &dir, &err);
+	if (r == 0)
+		r = check_state(dir, &err);
+	if (r < 0)
+		return rfs_complain(&err, RFS_EXIT_USE);
+	/* A mount says where it is; another reset or refresh does not. */
+	if (rfs_state_holder(dir, &pid, &holder, NULL) == 0 && holder[0] == '/')
+		return ask_mount(req, holder);
+	r = rfs_state_open(dir, order_name[req->order], &st, &err);
+	if (r < 0)
+		return rfs_complain(&err,
+				    r == -EBUSY ? RFS_EXIT_BUSY : RFS_EXIT_USE);
+	status = with_state(req, st);
+	rfs_state_close(st);
+	return status;
+}
+
+static int with_inventory(struct request *req)
+{
+	const char *tree_name;
+	struct rfs_error err = RFS_ERROR_INIT;
+	int r, status;
+
+	r = rfs_inventory_find_disk(req->inv, req->name, &req->disk, &err);
+	if (r < 0)
+		return rfs_complain(&err, RFS_EXIT_USE);
+	tree_name = req->disk->instance->tree_name;
+	if (asprintf(&req->path, "%s/%s", tree_name, req->disk->name) < 0) {
+		rfs_no_memory(&err);
+		return rfs_complain(&err, RFS_EXIT_SOURCE);
+	}
+	status = carry_out(req);
+	free(req->path);
+	return status;
+}
+
+static int with_site(struct request *req)
+{
+	struct rfs_error err = RFS_ERROR_INIT;
+	struct rfs_inventory inv;
+	int r, status;
+
+	r = rfs_site_open(req->site, &err);
+	if (r == 0)
+		r = rfs_inventory_scan(req->site, &inv, &err);
+	if (r < 0)
+		return rfs_complain(&err, RFS_EXIT_SOURCE);
+	req->inv = &inv;
+	status = with_inventory(req);
+	rfs_inventory_fini(&inv);
+	return status;
+}
+
+/*
+ * Options.
+ */
+
+struct words {
+	struct rfs_settings settings;
+	bool is_sure;
+};
+
+static const struct option long_options[] = {
+	RFS_SETTINGS_OPTIONS,
+	{ "yes", no_argument, NULL, 'y' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+/* 0, or -EINVAL with a text, or -ECANCELED if only help was asked for. */
+static int read_options(struct words *w, int argc, char **argv,
+			struct rfs_error *err)
+{
+	int c, at = 0, r = 0;
+
+	while (r == 0 &&
+	       (c = getopt_long(argc, argv, ":hy", long_options, &at)) != -1) {
+		if (c == RFS_SETTINGS_OPTION)
+			r = rfs_settings_add(&w->settings,
+					     long_options[at].name, optarg,
+					     err);
+		else if (c == 'y')
+			w->is_sure = true;
+		else if (c == 'h')
+			r = -ECANCELED;
+		else
+			r = rfs_fail(err, EINVAL,
+				     c == ':' ? "%s needs a value"
+					      : "%s is no option of this verb; "
+						"--help lists them",
+				     argv[optind - 1]);
+	}
+	return r;
+}
+
+/* [SITE] DISK */
+static int read_words(struct request *req, const struct words *w, int argc,
+		      char **argv, struct rfs_error *err)
+{
+	if (argc < 1 || argc > 2)
+		return rfs_fail(err, EINVAL, "%s; rescuefs %s --help says more",
+				argc ? "one site file and one disk is all that "
+				       "can be named"
+				     : "the disk is missing",
+				order_name[req->order]);
+	req->is_sure = w->is_sure;
+	req->name = argv[argc - 1];
+	return rfs_settings_apply(&w->settings, argc == 2 ? argv[0] : NULL,
+				  req->site, err);
+}
+
+static int run(enum order order, const char *help, int argc, char **argv)
+{
+	struct rfs_error err = RFS_ERROR_INIT;
+	struct rfs_site site;
+	struct request req = { .order = order, .site = &site };
+	struct words words = { 0 };
+	int r, status;
+
+	umask(077);
+	rfs_site_init(&site);
+	r = read_options(&words, argc, argv, &err);
+	if (r == 0)
+		r = read_words(&req, &words, argc - optind, argv + optind,
+			       &err);
+	if (r == 0)
+		status = with_site(&req);
+	else if (r == -ECANCELED)
+		status = fputs(help, stdout) < 0 ? RFS_EXIT_USE : RFS_EXIT_FINE;
+	else
+		status = rfs_complain(&err, RFS_EXIT_USE);
+	rfs_site_fini(&site);
+	rfs_settings_fini(&words.settings);
+	return status;
+}
+
+int rfs_verb_reset(int argc, char **argv)
+{
+	return run(ORDER_RESET, help_reset, argc, argv);
+}
+
+int rfs_verb_refresh(int argc, char **argv)
+{
+	return run(ORDER_REFRESH, help_refresh, argc, argv);
+}
