@@ -30,11 +30,11 @@ static inline void rfs_cleanup_file(FILE **f)
 #define RFS_CLEANUP_FILE __attribute__((cleanup(rfs_cleanup_file)))
 
 /* The pointer's value, which the variable gives up. */
-#define RFS_STEAL(p)                 \
-	({                           \
-		__typeof__(p) s_ = (p); \
-		(p) = NULL;          \
-		s_;                  \
+#define RFS_STEAL(p)                                                           \
+	({                                                                     \
+		__typeof__(p) s_ = (p);                                        \
+		(p) = NULL;                                                    \
+		s_;                                                            \
 	})
 
 #endif /* RESCUEFS_CORE_CLEANUP_H */

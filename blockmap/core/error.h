@@ -18,7 +18,12 @@ struct rfs_error {
 	char text[RFS_ERROR_MAX]; /* one sentence, no newline, cut to fit */
 };
 
-#define RFS_ERROR_INIT { { 0 } }
+#define RFS_ERROR_INIT                                                         \
+	{                                                                      \
+		{                                                              \
+			0                                                      \
+		}                                                              \
+	}
 
 /* Writes the text and returns -errnum, so that a failure is one line. */
 int rfs_fail(struct rfs_error *err, int errnum, const char *fmt, ...)

@@ -229,8 +229,8 @@ static void carve(struct rfs_extmap *map, struct rfs_range range,
 		if (run->range.off < range.off) {
 			if (rfs_range_end(run->range) > end)
 				*ret_tail = (struct rfs_run){
-					rfs_range_to(end, rfs_range_end(
-								  run->range)),
+					rfs_range_to(end,
+						     rfs_range_end(run->range)),
 					run->value
 				};
 			run->range = rfs_range_to(run->range.off, range.off);

@@ -23,8 +23,8 @@
 struct rfs_kept {
 	struct rfs_state *state; /* NULL: kept in memory only */
 	char *object;
-	const char *purpose;	  /* a literal: "choices", "overlay", "bad" */
-	pthread_rwlock_t lock;	  /* guards all below */
+	const char *purpose;   /* a literal: "choices", "overlay", "bad" */
+	pthread_rwlock_t lock; /* guards all below */
 	struct rfs_extmap map;
 	struct rfs_extmap touched; /* pages, as ranges; 1 = not saved */
 	pthread_mutex_t saving;	   /* one save at a time */

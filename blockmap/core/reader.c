@@ -38,8 +38,7 @@ int rfs_trace_add(struct rfs_trace *trace, struct rfs_range range,
 	r = RFS_VEC_ROOM(trace);
 	if (r < 0)
 		return r;
-	trace->items[trace->count++] =
-		(struct rfs_trace_item){ range, origin };
+	trace->items[trace->count++] = (struct rfs_trace_item){ range, origin };
 	return 0;
 }
 

@@ -68,8 +68,8 @@ struct rfs_reader_ops {
 	/* Optional.  Appends who gives the bytes of 'range', ascending and
 	 * without gaps, as far as is known without reading data.  NULL: the
 	 * reader's own origin. */
-	int (*trace)(void *state, struct rfs_range range,
-		     struct rfs_trace *out, struct rfs_error *err);
+	int (*trace)(void *state, struct rfs_range range, struct rfs_trace *out,
+		     struct rfs_error *err);
 
 	/* Optional.  Bytes of storage behind it, for st_blocks: an estimate
 	 * that reads nothing.  NULL: the size. */

@@ -198,7 +198,8 @@ int rfs_state_source_id(struct rfs_state *st, const char *name,
 	r = name_id(st, ST_SOURCE_FIND, ST_SOURCE_ADD, name, &id, err);
 	pthread_mutex_unlock(&st->mutex);
 	if (r == 0 && (id <= 0 || id > INT32_MAX >> 8))
-		r = rfs_fail(err, EBADMSG, "state %s: source %s has the number "
+		r = rfs_fail(err, EBADMSG,
+			     "state %s: source %s has the number "
 			     "%" PRId64 ", which is out of bounds",
 			     st->dir, name, id);
 	if (r == 0)
@@ -445,10 +446,11 @@ static int take_lock(struct rfs_state *st, const char *holder,
 				strerror(errno));
 	if (flock(st->lock_fd, LOCK_EX | LOCK_NB) < 0) {
 		read_holder(st->lock_fd, &pid, other, sizeof(other));
-		return rfs_fail(err, EBUSY,
-				"state %s is in use by process %d (%s); unmount "
-				"that first, or give this one its own --state",
-				st->dir, pid, other);
+		return rfs_fail(
+			err, EBUSY,
+			"state %s is in use by process %d (%s); unmount "
+			"that first, or give this one its own --state",
+			st->dir, pid, other);
 	}
 	n = snprintf(other, sizeof(other), "%d %s\n", (int)getpid(), holder);
 	if (ftruncate(st->lock_fd, 0) < 0 ||
@@ -578,7 +580,8 @@ static int open_db(struct rfs_state *st, struct rfs_error *err)
 
 	if (snprintf(path, sizeof(path), "%s/known.db", st->dir) >=
 	    (int)sizeof(path))
-		return rfs_fail(err, ENAMETOOLONG, "state directory: its name "
+		return rfs_fail(err, ENAMETOOLONG,
+				"state directory: its name "
 				"is too long");
 	if (sqlite3_open_v2(path, &st->db,
 			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |

@@ -29,8 +29,7 @@ static inline int rfs_vec_room(void *items, size_t count, size_t *room,
 }
 
 /* The array is reached through a pointer to it, whatever its type. */
-#define RFS_VEC_ROOM(v)                                        \
-	rfs_vec_room(&(v)->items, (v)->count, &(v)->room, \
-		     sizeof(*(v)->items))
+#define RFS_VEC_ROOM(v)                                                        \
+	rfs_vec_room(&(v)->items, (v)->count, &(v)->room, sizeof(*(v)->items))
 
 #endif /* RESCUEFS_CORE_VEC_H */

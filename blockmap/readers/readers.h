@@ -58,7 +58,7 @@ struct rfs_qcow2_info {
 	char *backing_format; /* NULL: not said */
 	char *data_file;      /* NULL: not external, or not named */
 	bool has_data_file;
-	bool dirty, corrupt;  /* the marks in the header */
+	bool dirty, corrupt; /* the marks in the header */
 	uint32_t snapshots;
 };
 

@@ -20,6 +20,10 @@ int rfs_opener_new(const struct rfs_inventory *inv, struct rfs_state *state,
 		   struct rfs_opener **ret, struct rfs_error *err);
 void rfs_opener_free(struct rfs_opener *op);
 
+/* What it was made with; the state may be NULL. */
+struct rfs_state *rfs_opener_state(struct rfs_opener *op);
+const struct rfs_inventory *rfs_opener_inventory(struct rfs_opener *op);
+
 /* The merged disk.  Each call opens a view of its own: one disk must not be
  * open twice. */
 int rfs_opener_view(struct rfs_opener *op, const struct rfs_disk *disk,
@@ -29,5 +33,11 @@ int rfs_opener_view(struct rfs_opener *op, const struct rfs_disk *disk,
 int rfs_opener_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 		    const struct rfs_copy *copy, struct rfs_reader **ret,
 		    struct rfs_error *err);
+
+/* Forgets what was chosen for a disk and which sectors of its files failed, so
+ * that all is asked for again.  -EBUSY under a written overlay (P4).  The disk
+ * must not be open. */
+int rfs_opener_refresh(struct rfs_opener *op, const struct rfs_disk *disk,
+		       struct rfs_error *err);
 
 #endif /* RESCUEFS_SITE_OPEN_H */

@@ -1,0 +1,546 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/*
+ * What was taken is one number a byte, kept as extents: the block's state in
+ * the low four bits and the state directory's number of the source above them.
+ * No number means that the block was not asked for yet.
+ *
+ * A read goes through the runs of that map.  Where nothing is known it asks
+ * the candidates in turn and then publishes what it took; if another thread
+ * published something else meanwhile, the read begins anew and serves that, so
+ * that two readers never see one block from two sources.
+ */
+#include "core/merge.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/keptmap.h"
+
+/* In place of a source's number: lost only because stale blocks were not
+ * wanted (fill = none).  Read again where they are. */
+#define WITHHELD (UINT32_MAX >> 4)
+
+struct rfs_merge {
+	char *name;
+	struct rfs_merge_policy policy;
+	struct rfs_candidate *candidates;
+	uint32_t *ids; /* the candidates' numbers in the state */
+	size_t ncandidates;
+	uint64_t size;
+	struct rfs_kept choices;
+	atomic_uint_fast64_t version;
+};
+
+/* One read on its way. */
+struct request {
+	struct rfs_merge *m;
+	struct rfs_range range;
+	uint8_t *buf;
+	struct rfs_ranges *bad;
+	struct rfs_error *err;
+	bool learned;  /* the map grew */
+	bool deviated; /* by something that must be kept before we answer */
+	bool outrun;   /* another thread published something else */
+};
+
+static uint32_t choice(enum rfs_block_state state, uint32_t id)
+{
+	return (uint32_t)state | id << 4;
+}
+
+static enum rfs_block_state choice_state(uint32_t value)
+{
+	return value & 15;
+}
+
+static bool is_fresh(const struct rfs_merge *m, size_t k)
+{
+	return k == 0 || m->candidates[k].is_same_generation;
+}
+
+static const struct rfs_candidate *candidate_of(const struct rfs_merge *m,
+						uint32_t value)
+{
+	for (size_t k = 0; k < m->ncandidates; k++)
+		if (m->ids[k] == value >> 4)
+			return &m->candidates[k];
+	return NULL;
+}
+
+/* What the policy of today makes of a remembered choice. */
+static uint32_t effective(const struct rfs_merge *m, uint32_t value)
+{
+	if (m->policy.withhold_stale && choice_state(value) == RFS_STALE)
+		return choice(RFS_LOST, WITHHELD);
+	if (!m->policy.withhold_stale && value == choice(RFS_LOST, WITHHELD))
+		return 0;
+	return value;
+}
+
+static struct rfs_run find(struct rfs_merge *m, uint64_t off,
+			   struct rfs_range within)
+{
+	struct rfs_run run = rfs_kept_find(&m->choices, off, within);
+
+	run.value = effective(m, run.value);
+	return run;
+}
+
+static uint8_t *at(struct request *q, uint64_t off)
+{
+	return q->buf + (off - q->range.off);
+}
+
+static int add_bad(struct request *q, struct rfs_range range)
+{
+	return rfs_ranges_add(q->bad, range) < 0 ? rfs_no_memory(q->err) : 0;
+}
+
+static int give_lost(struct request *q, struct rfs_range range)
+{
+	if (q->m->policy.zero_lost) {
+		memset(at(q, range.off), 0, range.len);
+		return 0;
+	}
+	if (!q->bad->count)
+		rfs_fail(q->err, EIO,
+			 "%s: %" PRIu64 " bytes at %" PRIu64 " are lost: no "
+			 "source that may be used can read them; 'rescuefs "
+			 "refresh' asks again, lost = zero reads them as zeros",
+			 q->m->name, range.len, range.off);
+	return add_bad(q, range);
+}
+
+/* Writes a choice down where there is none yet.  Sees whether another thread
+ * chose otherwise. */
+static int publish_locked(struct request *q, struct rfs_range range,
+			  uint32_t value)
+{
+	struct rfs_kept *k = &q->m->choices;
+	struct rfs_run run;
+	int r;
+
+	for (uint64_t off = range.off; off < rfs_range_end(range);
+	     off = rfs_range_end(run.range)) {
+		run = rfs_extmap_find_in(&k->map, off, range);
+		if (run.value == value)
+			continue;
+		if (effective(q->m, run.value) != 0) {
+			q->outrun = true;
+			continue;
+		}
+		r = rfs_kept_set_locked(k, run.range, value, q->err);
+		if (r < 0)
+			return r;
+		q->learned = true;
+	}
+	return 0;
+}
+
+static int publish(struct request *q, struct rfs_range range, uint32_t value)
+{
+	int r;
+
+	if (choice_state(value) == RFS_STALE || choice_state(value) == RFS_LOST)
+		q->deviated = true;
+	pthread_rwlock_wrlock(&q->m->choices.lock);
+	r = publish_locked(q, range, value);
+	pthread_rwlock_unlock(&q->m->choices.lock);
+	return r;
+}
+
+/* Fresh bytes: those without storage are holes, which the tables that were
+ * just read say at no cost. */
+static int publish_fresh(struct request *q, struct rfs_range range, size_t k)
+{
+	struct rfs_extents extents = { 0 };
+	enum rfs_block_state state;
+	int r;
+
+	r = rfs_reader_extents(q->m->candidates[k].reader, range, &extents,
+			       q->err);
+	for (size_t i = 0; i < extents.count && r == 0; i++) {
+		state = extents.items[i].content == RFS_HOLE ? RFS_ZERO
+							     : RFS_FRESH;
+		r = publish(q, extents.items[i].range,
+			    choice(state, q->m->ids[k]));
+	}
+	rfs_extents_fini(&extents);
+	return r;
+}
+
+static int publish_read(struct request *q, struct rfs_range range, size_t k)
+{
+	if (!range.len)
+		return 0;
+	if (is_fresh(q->m, k))
+		return publish_fresh(q, range, k);
+	return publish(q, range, choice(RFS_STALE, q->m->ids[k]));
+}
+
+/* Our own want of something: no word about the source, so nothing is chosen. */
+static bool is_ours(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EINTR;
+}
+
+/* Asks one candidate for 'range'; what it cannot read goes to 'missing'. */
+static int ask(struct request *q, size_t k, struct rfs_range range,
+	       struct rfs_ranges *missing)
+{
+	struct rfs_reader *rd = q->m->candidates[k].reader;
+	struct rfs_range has = rfs_range_cut(
+		range, rfs_range(0, rd ? rfs_reader_size(rd) : 0));
+	struct rfs_ranges bad = { 0 };
+	uint64_t done = has.off;
+	int r = 0;
+
+	if (has.len)
+		r = rfs_reader_read(rd, has, at(q, has.off), &bad, q->err);
+	if (is_ours(r)) {
+		rfs_ranges_fini(&bad);
+		return r;
+	}
+	if (r < 0 && r != -EIO)
+		bad.count = 0;
+	if (r < 0 && !bad.count && rfs_ranges_add(&bad, has) < 0)
+		return rfs_no_memory(q->err);
+	r = 0;
+	for (size_t i = 0; i < bad.count && r == 0; i++) {
+		r = publish_read(q, rfs_range_to(done, bad.items[i].off), k);
+		done = rfs_range_end(bad.items[i]);
+		if (r == 0 && rfs_ranges_add(missing, bad.items[i]) < 0)
+			r = rfs_no_memory(q->err);
+	}
+	if (r == 0)
+		r = publish_read(q, rfs_range_to(done, rfs_range_end(has)), k);
+	if (r == 0 &&
+	    rfs_ranges_add(missing, rfs_range_to(rfs_range_end(has),
+						 rfs_range_end(range))) < 0)
+		r = rfs_no_memory(q->err);
+	rfs_ranges_fini(&bad);
+	return r;
+}
+
+static int ask_for_all(struct request *q, size_t k,
+		       const struct rfs_ranges *wanted,
+		       struct rfs_ranges *missing)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < wanted->count && r == 0; i++)
+		r = ask(q, k, wanted->items[i], missing);
+	return r;
+}
+
+/* Rule 2, for a range of which nothing is known yet. */
+static int resolve(struct request *q, struct rfs_range range)
+{
+	struct rfs_ranges wanted = { 0 }, missing = { 0 }, swap;
+	bool withheld = false;
+	int r;
+
+	r = rfs_ranges_add(&wanted, range) < 0 ? rfs_no_memory(q->err) : 0;
+	for (size_t k = 0; k < q->m->ncandidates && r == 0 && wanted.count;
+	     k++) {
+		if (q->m->policy.withhold_stale && !is_fresh(q->m, k)) {
+			withheld = true;
+			continue;
+		}
+		rfs_ranges_clear(&missing);
+		r = ask_for_all(q, k, &wanted, &missing);
+		swap = wanted;
+		wanted = missing;
+		missing = swap;
+	}
+	for (size_t i = 0; i < wanted.count && r == 0; i++) {
+		r = publish(q, wanted.items[i],
+			    choice(RFS_LOST, withheld ? WITHHELD : 0));
+		if (r == 0)
+			r = give_lost(q, wanted.items[i]);
+	}
+	rfs_ranges_fini(&wanted);
+	rfs_ranges_fini(&missing);
+	return r;
+}
+
+/* A block that was served from a source and cannot be had there any more is
+ * lost: another source's bytes would change the view under its reader (P4). */
+static int turn_lost(struct request *q, const struct rfs_ranges *gone)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < gone->count && r == 0; i++) {
+		r = rfs_kept_set(&q->m->choices, gone->items[i],
+				 choice(RFS_LOST, 0), q->err);
+		if (r == 0)
+			r = give_lost(q, gone->items[i]);
+	}
+	q->learned = q->deviated = true;
+	return r;
+}
+
+static int serve_known(struct request *q, struct rfs_run run)
+{
+	const struct rfs_candidate *c = candidate_of(q->m, run.value);
+	struct rfs_ranges gone = { 0 };
+	int r;
+
+	if (choice_state(run.value) == RFS_LOST)
+		return give_lost(q, run.range);
+	if (choice_state(run.value) == RFS_ZERO) {
+		memset(at(q, run.range.off), 0, run.range.len);
+		return 0;
+	}
+	if (!c || !c->reader ||
+	    !rfs_range_fits(run.range, rfs_reader_size(c->reader))) {
+		rfs_fail(q->err, EIO,
+			 "%s: %" PRIu64 " bytes at %" PRIu64 " came from a "
+			 "source that is not there now; mount it too, or "
+			 "'rescuefs refresh'",
+			 q->m->name, run.range.len, run.range.off);
+		return add_bad(q, run.range);
+	}
+	r = rfs_reader_read(c->reader, run.range, at(q, run.range.off), &gone,
+			    q->err);
+	if (r == -EIO && gone.count)
+		r = turn_lost(q, &gone);
+	rfs_ranges_fini(&gone);
+	return r;
+}
+
+static int serve(struct request *q)
+{
+	uint64_t end = rfs_range_end(q->range);
+	struct rfs_run run;
+	int r = 0;
+
+	for (uint64_t off = q->range.off; off < end && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run = find(q->m, off, rfs_range_to(off, end));
+		r = run.value ? serve_known(q, run) : resolve(q, run.range);
+	}
+	return r;
+}
+
+int rfs_merge_read(struct rfs_merge *m, struct rfs_range range, void *buf,
+		   struct rfs_ranges *bad, struct rfs_error *err)
+{
+	struct request q = { m, range, buf, bad, err, 0, 0, 0 };
+	size_t before = bad->count;
+	int r;
+
+	do {
+		bad->count = before;
+		q.outrun = false;
+		r = serve(&q);
+	} while (r == 0 && q.outrun);
+	if (q.learned)
+		atomic_fetch_add(&m->version, 1);
+	/* If it cannot be kept now, the next sync tries again and tells. */
+	if (q.deviated && q.learned)
+		rfs_kept_save(&m->choices, NULL);
+	if (r < 0)
+		return r;
+	return bad->count > before ? -EIO : 0;
+}
+
+static const struct rfs_candidate *first_open(const struct rfs_merge *m)
+{
+	for (size_t k = 0; k < m->ncandidates; k++)
+		if (m->candidates[k].reader)
+			return &m->candidates[k];
+	return NULL;
+}
+
+/* The candidate that gives, or would give, a range. */
+static const struct rfs_candidate *giver(const struct rfs_merge *m,
+					 struct rfs_run run)
+{
+	const struct rfs_candidate *c;
+
+	c = run.value ? candidate_of(m, run.value) : first_open(m);
+	if (c && c->reader &&
+	    rfs_range_fits(run.range, rfs_reader_size(c->reader)))
+		return c;
+	return NULL;
+}
+
+int rfs_merge_extents(struct rfs_merge *m, struct rfs_range range,
+		      struct rfs_extents *out, struct rfs_error *err)
+{
+	const struct rfs_candidate *c;
+	enum rfs_content content;
+	struct rfs_run run;
+	int r = 0;
+
+	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run = find(m, off, range);
+		c = giver(m, run);
+		if (c && choice_state(run.value) != RFS_ZERO) {
+			r = rfs_reader_extents(c->reader, run.range, out, err);
+			continue;
+		}
+		content = choice_state(run.value) == RFS_ZERO ? RFS_HOLE
+							      : RFS_DATA;
+		if (rfs_extents_add(out, run.range, content) < 0)
+			r = rfs_no_memory(err);
+	}
+	return r;
+}
+
+static int report_given(const struct rfs_candidate *c, struct rfs_run run,
+			struct rfs_report *out, struct rfs_error *err)
+{
+	struct rfs_trace trace = { 0 };
+	struct rfs_report_item item;
+	int r;
+
+	r = rfs_reader_trace(c->reader, run.range, &trace, err);
+	for (size_t i = 0; i < trace.count && r == 0; i++) {
+		item = (struct rfs_report_item){ trace.items[i].range,
+						 choice_state(run.value),
+						 choice_state(run.value),
+						 trace.items[i].origin
+							 ? trace.items[i].origin
+							 : c->origin };
+		if (rfs_report_add(out, &item) < 0)
+			r = rfs_no_memory(err);
+	}
+	rfs_trace_fini(&trace);
+	return r;
+}
+
+static int report_run(struct rfs_merge *m, struct rfs_run run,
+		      struct rfs_report *out, struct rfs_error *err)
+{
+	const struct rfs_candidate *c = giver(m, run);
+	struct rfs_report_item item = { run.range, choice_state(run.value),
+					choice_state(run.value), NULL };
+
+	if (c && (item.state == RFS_FRESH || item.state == RFS_STALE))
+		return report_given(c, run, out, err);
+	if (item.state == RFS_FRESH || item.state == RFS_STALE)
+		item.state = item.was = RFS_LOST; /* its source is not there */
+	return rfs_report_add(out, &item) < 0 ? rfs_no_memory(err) : 0;
+}
+
+int rfs_merge_report(struct rfs_merge *m, struct rfs_range range,
+		     struct rfs_report *out, struct rfs_error *err)
+{
+	struct rfs_run run;
+	int r = 0;
+
+	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run = find(m, off, range);
+		r = report_run(m, run, out, err);
+	}
+	return r;
+}
+
+static int copy_candidates(struct rfs_merge *m, struct rfs_state *state,
+			   const struct rfs_candidate *from, size_t n,
+			   struct rfs_error *err)
+{
+	int r;
+
+	m->candidates = calloc(n, sizeof(*m->candidates));
+	m->ids = calloc(n, sizeof(*m->ids));
+	if (!m->candidates || !m->ids)
+		return rfs_no_memory(err);
+	for (size_t k = 0; k < n; k++) {
+		r = rfs_state_source_id(state, from[k].origin->name, &m->ids[k],
+					err);
+		if (r < 0)
+			return r;
+		m->candidates[k] = from[k];
+		if (from[k].reader)
+			rfs_reader_ref(from[k].reader);
+		m->ncandidates++;
+	}
+	return 0;
+}
+
+int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
+		   struct rfs_merge_policy policy,
+		   const struct rfs_candidate *candidates, size_t ncandidates,
+		   struct rfs_merge **ret, struct rfs_error *err)
+{
+	struct rfs_merge *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return rfs_no_memory(err);
+	m->name = strdup(name);
+	m->policy = policy;
+	r = m->name ? copy_candidates(m, state, candidates, ncandidates, err)
+		    : rfs_no_memory(err);
+	if (r == 0 && !first_open(m))
+		r = rfs_fail(
+			err, EIO, "%s: no source of it can be opened: %s", name,
+			ncandidates && candidates[0].error ? candidates[0].error
+							   : "there is none");
+	if (r == 0)
+		r = rfs_kept_open(&m->choices, state, id, "choices", err);
+	if (r < 0) {
+		rfs_merge_close(m);
+		return r;
+	}
+	m->size = rfs_reader_size(first_open(m)->reader);
+	*ret = m;
+	return 0;
+}
+
+void rfs_merge_close(struct rfs_merge *m)
+{
+	if (!m)
+		return;
+	rfs_kept_close(&m->choices);
+	for (size_t k = 0; k < m->ncandidates; k++)
+		rfs_reader_unref(m->candidates[k].reader);
+	free(m->candidates);
+	free(m->ids);
+	free(m->name);
+	free(m);
+}
+
+uint64_t rfs_merge_size(const struct rfs_merge *m)
+{
+	return m->size;
+}
+
+uint64_t rfs_merge_allocated(const struct rfs_merge *m)
+{
+	return rfs_reader_allocated(first_open(m)->reader);
+}
+
+uint64_t rfs_merge_version(const struct rfs_merge *m)
+{
+	return atomic_load(&m->version);
+}
+
+int rfs_merge_sync(struct rfs_merge *m, struct rfs_error *err)
+{
+	return rfs_kept_save(&m->choices, err);
+}
+
+int rfs_merge_forget(struct rfs_merge *m, struct rfs_error *err)
+{
+	int r = rfs_kept_forget(&m->choices, err);
+
+	atomic_fetch_add(&m->version, 1);
+	return r;
+}
+
+size_t rfs_merge_candidates(const struct rfs_merge *m,
+			    const struct rfs_candidate **ret)
+{
+	*ret = m->candidates;
+	return m->ncandidates;
+}

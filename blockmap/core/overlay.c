@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/*
+ * Order is what makes it survive a crash.  A sync writes the file's data, then
+ * the map, then the size; storage that a punch or a truncation gave up is
+ * freed only when a map without it is on the disk.  Map entries beyond the
+ * size are of an interrupted change and are dropped when it is opened.
+ *
+ * The gate: a change to the file and to the map together is made with the gate
+ * shared; a sync, a truncation and a reset have it alone, so that no map that
+ * is saved speaks of data which the sync before it did not cover.
+ */
+#include "core/overlay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "core/keptmap.h"
+
+struct rfs_overlay {
+	char *id;
+	struct rfs_state *state;
+	uint64_t base_size;
+	pthread_rwlock_t gate; /* see above; taken before map.lock */
+	struct rfs_kept map;
+	atomic_uint_fast64_t size;
+	atomic_uint_fast64_t version;
+	atomic_bool written; /* false: the map is empty, the size the base's */
+	uint64_t saved_size; /* guarded by the gate, held alone */
+	pthread_mutex_t file_lock; /* guards opening the file, and to_free */
+	atomic_int fd;		   /* -1 until the first write */
+	struct rfs_extmap to_free; /* 1: storage to be given up */
+};
+
+static int file_fd(struct rfs_overlay *o, bool make, struct rfs_error *err)
+{
+	int fd = atomic_load(&o->fd);
+
+	if (fd >= 0)
+		return fd;
+	pthread_mutex_lock(&o->file_lock);
+	fd = atomic_load(&o->fd);
+	if (fd < 0) {
+		fd = rfs_state_data_fd(o->state, o->id, make, err);
+		if (fd >= 0)
+			atomic_store(&o->fd, fd);
+	}
+	pthread_mutex_unlock(&o->file_lock);
+	return fd;
+}
+
+static void changed(struct rfs_overlay *o)
+{
+	atomic_store(&o->written, true);
+	atomic_fetch_add(&o->version, 1);
+}
+
+static int load_size(struct rfs_overlay *o, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *text = NULL;
+	uint64_t size = o->base_size;
+	char *end;
+	int r;
+
+	r = rfs_state_fact(o->state, o->id, "size", &text, err);
+	if (r == 0) {
+		errno = 0;
+		size = strtoull(text, &end, 10);
+		if (errno || *end || end == text || size > RFS_SIZE_MAX)
+			return rfs_fail(err, EBADMSG,
+					"the state's size of %s is damaged",
+					o->id);
+	} else if (r != -ENOENT) {
+		return r;
+	}
+	atomic_store(&o->size, size);
+	o->saved_size = size;
+	return rfs_kept_set(&o->map, rfs_range_to(size, RFS_SIZE_MAX), 0, err);
+}
+
+static int open_parts(struct rfs_overlay *o, struct rfs_error *err)
+{
+	int r = rfs_kept_open(&o->map, o->state, o->id, "overlay", err);
+
+	if (r == 0)
+		r = load_size(o, err);
+	if (r < 0)
+		return r;
+	atomic_store(&o->written,
+		     o->map.map.count > 0 ||
+			     atomic_load(&o->size) != o->base_size);
+	if (!o->map.map.count)
+		return 0;
+	r = file_fd(o, false, err);
+	/* An overlay of holes only has no file. */
+	return r < 0 && r != -ENOENT ? r : 0;
+}
+
+int rfs_overlay_open(const char *id, struct rfs_state *state,
+		     uint64_t base_size, struct rfs_overlay **ret,
+		     struct rfs_error *err)
+{
+	struct rfs_overlay *o = calloc(1, sizeof(*o));
+	int r;
+
+	if (!o)
+		return rfs_no_memory(err);
+	o->state = state;
+	o->base_size = base_size;
+	atomic_init(&o->fd, -1);
+	pthread_rwlock_init(&o->gate, NULL);
+	pthread_mutex_init(&o->file_lock, NULL);
+	o->id = strdup(id);
+	r = o->id ? open_parts(o, err) : rfs_no_memory(err);
+	if (r < 0)
+		rfs_overlay_close(o);
+	else
+		*ret = o;
+	return r;
+}
+
+void rfs_overlay_close(struct rfs_overlay *o)
+{
+	if (!o)
+		return;
+	rfs_kept_close(&o->map);
+	rfs_extmap_fini(&o->to_free);
+	if (atomic_load(&o->fd) >= 0)
+		close(atomic_load(&o->fd));
+	pthread_rwlock_destroy(&o->gate);
+	pthread_mutex_destroy(&o->file_lock);
+	free(o->id);
+	free(o);
+}
+
+uint64_t rfs_overlay_size(struct rfs_overlay *o)
+{
+	return atomic_load(&o->size);
+}
+
+uint64_t rfs_overlay_version(struct rfs_overlay *o)
+{
+	return atomic_load(&o->version);
+}
+
+bool rfs_overlay_is_written(struct rfs_overlay *o)
+{
+	return atomic_load(&o->written);
+}
+
+uint64_t rfs_overlay_allocated(struct rfs_overlay *o)
+{
+	struct stat st;
+	int fd = atomic_load(&o->fd);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return 0;
+	return (uint64_t)st.st_blocks * 512;
+}
+
+struct rfs_run rfs_overlay_find(struct rfs_overlay *o, uint64_t off,
+				struct rfs_range within)
+{
+	if (!rfs_overlay_is_written(o))
+		return (struct rfs_run){
+			rfs_range_to(off, rfs_range_end(within)), 0
+		};
+	return rfs_kept_find(&o->map, off, within);
+}
+
+int rfs_overlay_read(struct rfs_overlay *o, struct rfs_range range, void *buf,
+		     struct rfs_error *err)
+{
+	int fd = file_fd(o, false, err);
+	uint8_t *p = buf;
+	size_t done = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return rfs_context(err, -EIO, "%s: what was written is gone",
+				   o->id);
+	while (done < range.len) {
+		n = pread(fd, p + done, range.len - done,
+			  (off_t)(range.off + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return rfs_fail(
+				err, EIO,
+				"%s: the overlay in the state "
+				"directory cannot be read at %" PRIu64 ": %s",
+				o->id, range.off + done, strerror(errno));
+		if (n == 0) /* cut off by a truncation at this moment */
+			break;
+		done += (size_t)n;
+	}
+	memset(p + done, 0, range.len - done);
+	return 0;
+}
+
+static int write_file(struct rfs_overlay *o, struct rfs_range range,
+		      const uint8_t *p, struct rfs_error *err)
+{
+	int fd = file_fd(o, true, err);
+	size_t done = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	while (done < range.len) {
+		n = pwrite(fd, p + done, range.len - done,
+			   (off_t)(range.off + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return rfs_fail(err, n < 0 ? errno : EIO,
+					"%s: writing %" PRIu64 " bytes at "
+					"%" PRIu64 " to the state directory: "
+					"%s",
+					o->id, range.len, range.off,
+					strerror(n < 0 ? errno : EIO));
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+/* Marks a range and, where it lies behind the end, what is between as zero. */
+static int mark(struct rfs_overlay *o, struct rfs_range range, uint32_t value,
+		struct rfs_error *err)
+{
+	uint64_t size, end = rfs_range_end(range);
+	int r = 0;
+
+	pthread_rwlock_wrlock(&o->map.lock);
+	size = atomic_load(&o->size);
+	if (range.off > size)
+		r = rfs_kept_set_locked(&o->map, rfs_range_to(size, range.off),
+					RFS_OVERLAY_ZERO, err);
+	if (r == 0)
+		r = rfs_kept_set_locked(&o->map, range, value, err);
+	if (r == 0 && end > size)
+		atomic_store(&o->size, end);
+	if (r == 0)
+		changed(o);
+	pthread_rwlock_unlock(&o->map.lock);
+	return r;
+}
+
+int rfs_overlay_write(struct rfs_overlay *o, struct rfs_range range,
+		      const void *buf, struct rfs_error *err)
+{
+	int r;
+
+	pthread_rwlock_rdlock(&o->gate);
+	r = write_file(o, range, buf, err);
+	if (r == 0)
+		r = mark(o, range, RFS_OVERLAY_DATA, err);
+	pthread_rwlock_unlock(&o->gate);
+	return r;
+}
+
+static int free_later(struct rfs_overlay *o, struct rfs_range range,
+		      struct rfs_error *err)
+{
+	int r;
+
+	pthread_mutex_lock(&o->file_lock);
+	r = rfs_extmap_set(&o->to_free, range, 1);
+	pthread_mutex_unlock(&o->file_lock);
+	return r < 0 ? rfs_no_memory(err) : 0;
+}
+
+int rfs_overlay_punch(struct rfs_overlay *o, struct rfs_range range,
+		      struct rfs_error *err)
+{
+	int r;
+
+	pthread_rwlock_rdlock(&o->gate);
+	range = rfs_range_cut(range, rfs_range(0, rfs_overlay_size(o)));
+	r = range.len ? mark(o, range, RFS_OVERLAY_ZERO, err) : 0;
+	if (r == 0 && range.len)
+		r = free_later(o, range, err);
+	pthread_rwlock_unlock(&o->gate);
+	return r;
+}
+
+/* Gives up storage that the saved map does not speak of.  A failure costs
+ * space and nothing else. */
+static void free_storage(struct rfs_overlay *o)
+{
+	int fd = atomic_load(&o->fd);
+	struct rfs_range rest;
+	struct rfs_run give, now;
+
+	for (uint64_t off = 0; fd >= 0 && off < RFS_SIZE_MAX;
+	     off = rfs_range_end(give.range)) {
+		give = rfs_extmap_find(&o->to_free, off);
+		rest = give.value ? give.range : rfs_range(0, 0);
+		while (rest.len) {
+			now = rfs_kept_find(&o->map, rest.off, rest);
+			if (now.value != RFS_OVERLAY_DATA &&
+			    fallocate(fd,
+				      FALLOC_FL_PUNCH_HOLE |
+					      FALLOC_FL_KEEP_SIZE,
+				      (off_t)now.range.off,
+				      (off_t)now.range.len) < 0)
+				break;
+			rest = rfs_range_to(rfs_range_end(now.range),
+					    rfs_range_end(rest));
+		}
+	}
+	rfs_extmap_fini(&o->to_free);
+}
+
+static int save_size(struct rfs_overlay *o, struct rfs_error *err)
+{
+	uint64_t size = rfs_overlay_size(o);
+	char text[32];
+	int r;
+
+	if (size == o->saved_size)
+		return 0;
+	snprintf(text, sizeof(text), "%" PRIu64, size);
+	r = rfs_state_set_fact(o->state, o->id, "size", text, err);
+	if (r == 0)
+		o->saved_size = size;
+	return r;
+}
+
+/* With the gate held alone. */
+static int sync_alone(struct rfs_overlay *o, struct rfs_error *err)
+{
+	int fd = atomic_load(&o->fd);
+	int r;
+
+	if (fd >= 0 && fdatasync(fd) < 0)
+		return rfs_fail(err, errno,
+				"%s: the state directory does not take what "
+				"was written: %s",
+				o->id, strerror(errno));
+	r = rfs_kept_save(&o->map, err);
+	if (r == 0)
+		r = save_size(o, err);
+	if (r == 0)
+		free_storage(o);
+	return r;
+}
+
+int rfs_overlay_sync(struct rfs_overlay *o, struct rfs_error *err)
+{
+	int r;
+
+	if (!rfs_overlay_is_written(o))
+		return 0;
+	pthread_rwlock_wrlock(&o->gate);
+	r = sync_alone(o, err);
+	pthread_rwlock_unlock(&o->gate);
+	return r;
+}
+
+/* The smaller size is kept before the map forgets what lay beyond it, and the
+ * larger one after the map knows that it is zero. */
+static int truncate_alone(struct rfs_overlay *o, uint64_t size,
+			  struct rfs_error *err)
+{
+	uint64_t old = rfs_overlay_size(o);
+	int r;
+
+	if (size == old)
+		return 0;
+	if (size > old)
+		return mark(o, rfs_range_to(old, size), RFS_OVERLAY_ZERO, err);
+	atomic_store(&o->size, size);
+	changed(o);
+	r = save_size(o, err);
+	if (r == 0)
+		r = rfs_kept_set(&o->map, rfs_range_to(size, RFS_SIZE_MAX), 0,
+				 err);
+	if (r == 0)
+		r = free_later(o, rfs_range_to(size, old), err);
+	return r;
+}
+
+int rfs_overlay_truncate(struct rfs_overlay *o, uint64_t size,
+			 struct rfs_error *err)
+{
+	int r;
+
+	if (size > RFS_SIZE_MAX)
+		return rfs_fail(err, EFBIG, "%s: a disk cannot be that large",
+				o->id);
+	pthread_rwlock_wrlock(&o->gate);
+	r = truncate_alone(o, size, err);
+	if (r == 0)
+		r = sync_alone(o, err);
+	pthread_rwlock_unlock(&o->gate);
+	return r;
+}
+
+static int reset_alone(struct rfs_overlay *o, struct rfs_error *err)
+{
+	int fd = atomic_load(&o->fd);
+	int r;
+
+	r = rfs_kept_forget(&o->map, err);
+	if (r == 0)
+		r = rfs_state_forget_fact(o->state, o->id, "size", err);
+	if (r < 0)
+		return r;
+	atomic_store(&o->size, o->base_size);
+	o->saved_size = o->base_size;
+	rfs_extmap_fini(&o->to_free);
+	if (fd >= 0 && ftruncate(fd, 0) < 0)
+		return rfs_fail(err, errno,
+				"%s: the overlay's storage cannot "
+				"be freed: %s",
+				o->id, strerror(errno));
+	changed(o);
+	atomic_store(&o->written, false);
+	return 0;
+}
+
+int rfs_overlay_reset(struct rfs_overlay *o, struct rfs_error *err)
+{
+	int r;
+
+	pthread_rwlock_wrlock(&o->gate);
+	r = reset_alone(o, err);
+	pthread_rwlock_unlock(&o->gate);
+	return r;
+}

@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/*
+ * From the bottom: a file of a source, guarded against asking for a bad sector
+ * twice; healed by files that hold the same bytes; decoded over its backing
+ * chain, every link of which is opened the same way inside the same source.
+ */
+#include "site/open.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/cleanup.h"
+#include "core/vec.h"
+#include "readers/readers.h"
+#include "site/chain.h"
+#include "site/rooted.h"
+
+/* An opened link of a chain that other disks may share. */
+struct shared {
+	char *key;
+	struct rfs_reader *reader;
+};
+
+struct texts {
+	char **items;
+	size_t count, room;
+};
+
+struct shared_list {
+	struct shared *items;
+	size_t count, room;
+};
+
+struct rfs_opener {
+	const struct rfs_inventory *inv;
+	struct rfs_state *state;
+	pthread_mutex_t lock; /* guards all below */
+	struct shared_list shared;
+	struct texts errors;  /* what candidates point to */
+	struct texts objects; /* files that have a bad map in the state */
+};
+
+struct rfs_state *rfs_opener_state(struct rfs_opener *op)
+{
+	return op->state;
+}
+
+const struct rfs_inventory *rfs_opener_inventory(struct rfs_opener *op)
+{
+	return op->inv;
+}
+
+int rfs_opener_new(const struct rfs_inventory *inv, struct rfs_state *state,
+		   struct rfs_opener **ret, struct rfs_error *err)
+{
+	struct rfs_opener *op = calloc(1, sizeof(*op));
+
+	if (!op)
+		return rfs_no_memory(err);
+	op->inv = inv;
+	op->state = state;
+	pthread_mutex_init(&op->lock, NULL);
+	*ret = op;
+	return 0;
+}
+
+static void free_texts(struct texts *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		free(t->items[i]);
+	free(t->items);
+}
+
+void rfs_opener_free(struct rfs_opener *op)
+{
+	if (!op)
+		return;
+	for (size_t i = 0; i < op->shared.count; i++) {
+		free(op->shared.items[i].key);
+		rfs_reader_unref(op->shared.items[i].reader);
+	}
+	free(op->shared.items);
+	free_texts(&op->errors);
+	free_texts(&op->objects);
+	pthread_mutex_destroy(&op->lock);
+	free(op);
+}
+
+/* Keeps a text as long as the opener; NULL without memory. */
+static const char *keep_text(struct rfs_opener *op, struct texts *t,
+			     const char *text)
+{
+	char *copy = strdup(text);
+
+	pthread_mutex_lock(&op->lock);
+	if (copy && RFS_VEC_ROOM(t) == 0) {
+		t->items[t->count++] = copy;
+	} else {
+		free(copy);
+		copy = NULL;
+	}
+	pthread_mutex_unlock(&op->lock);
+	return copy;
+}
+
+/* A file of one source, guarded. */
+static int open_file(struct rfs_opener *op, const struct rfs_source *src,
+		     const char *path, struct rfs_reader **ret,
+		     struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
+	RFS_CLEANUP_FREE char *name = NULL;
+	int fd, r;
+
+	if (src->root_fd < 0)
+		return rfs_fail(err, ENODEV, "%s: could not be opened: %s",
+				src->origin.name,
+				src->open_error ? src->open_error : "?");
+	if (asprintf(&name, "%s:%s", src->origin.name, path) < 0)
+		return rfs_no_memory(err);
+	fd = rfs_rooted_open(src->root_fd, path, err);
+	if (fd < 0)
+		return rfs_context(err, fd, "%s", src->origin.name);
+	r = rfs_file_open(fd, src->kind == RFS_DAMAGED, name, &src->origin,
+			  &file, err);
+	if (r < 0)
+		return r;
+	keep_text(op, &op->objects, name);
+	return rfs_guard_open(file, op->state, name, ret, err);
+}
+
+struct members {
+	struct rfs_reader *items[RFS_CHAIN_MEMBERS];
+	size_t count;
+};
+
+static void drop_members(struct members *m)
+{
+	for (size_t i = 0; i < m->count; i++)
+		rfs_reader_unref(m->items[i]);
+}
+
+/* The same bytes on another source: an error there costs nothing. */
+static void add_partner(struct rfs_opener *op, const struct rfs_source *src,
+			const char *path, struct members *m)
+{
+	struct rfs_reader *rd = NULL;
+
+	if (m->count == RFS_CHAIN_MEMBERS ||
+	    open_file(op, src, path, &rd, NULL) < 0)
+		return;
+	if (m->count && rfs_reader_size(rd) != rfs_reader_size(m->items[0])) {
+		rfs_reader_unref(rd);
+		return;
+	}
+	m->items[m->count++] = rd;
+}
+
+/* One reader of the members, which are given up. */
+static int join_members(struct members *m, struct rfs_reader **ret,
+			struct rfs_error *err)
+{
+	int r = 0;
+
+	if (m->count == 1)
+		*ret = rfs_reader_ref(m->items[0]);
+	else
+		r = rfs_heal_open(m->items, m->count, ret, err);
+	drop_members(m);
+	return r;
+}
+
+/* A backing file: a base image is healed, or even replaced, by one of the same
+ * name and size on any source of any host; another file by its own
+ * generation on the same host. */
+static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
+		     struct rfs_reader **ret, struct rfs_error *err)
+{
+	const struct rfs_site *site = op->inv->site;
+	struct members m = { { NULL }, 0 };
+	const struct rfs_source *src;
+	int first;
+
+	first = open_file(op, chain->source, chain->path, &m.items[0], err);
+	m.count = first == 0;
+	if (chain->healed)
+		for (size_t i = 0; i < site->nsources; i++) {
+			src = site->sources[i];
+			if (src != chain->source && src->root_fd >= 0 &&
+			    rfs_chain_is_same_file(chain, src, first == 0))
+				add_partner(op, src, chain->path, &m);
+		}
+	if (!m.count)
+		return first;
+	if (first < 0)
+		rfs_notes_add(&op->inv->site->notes,
+			      "%s:%s cannot be opened; the base image of that "
+			      "name from %s stands in",
+			      chain->source->origin.name, chain->path,
+			      rfs_reader_origin(m.items[0])->name);
+	return join_members(&m, ret, err);
+}
+
+static struct rfs_reader *find_shared(struct rfs_opener *op, const char *key)
+{
+	struct rfs_reader *rd = NULL;
+
+	pthread_mutex_lock(&op->lock);
+	for (size_t i = 0; i < op->shared.count && !rd; i++)
+		if (strcmp(op->shared.items[i].key, key) == 0)
+			rd = rfs_reader_ref(op->shared.items[i].reader);
+	pthread_mutex_unlock(&op->lock);
+	return rd;
+}
+
+/* Two threads may have opened the same link at once: the later one's is used
+ * by its disk alone, which costs memory and nothing else. */
+static void add_shared(struct rfs_opener *op, const char *key,
+		       struct rfs_reader *rd)
+{
+	struct shared item = { strdup(key), rd };
+
+	pthread_mutex_lock(&op->lock);
+	if (item.key && RFS_VEC_ROOM(&op->shared) == 0) {
+		rfs_reader_ref(rd);
+		op->shared.items[op->shared.count++] = item;
+	} else {
+		free(item.key);
+	}
+	pthread_mutex_unlock(&op->lock);
+}
+
+static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
+		  struct rfs_reader *file, struct rfs_reader **ret,
+		  struct rfs_error *err);
+
+/* Opens what a chain's next link names, decoded. */
+static int open_next(struct rfs_opener *op, const struct rfs_chain *next,
+		     struct rfs_reader **ret, struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
+	RFS_CLEANUP_FREE char *key = NULL;
+	int r;
+
+	if (asprintf(&key, "%s:%s:%d:%d", next->source->origin.name, next->path,
+		     next->healed, next->is_qcow2) < 0)
+		return rfs_no_memory(err);
+	*ret = find_shared(op, key);
+	if (*ret)
+		return 0;
+	r = open_link(op, next, &file, err);
+	if (r == 0)
+		r = decode(op, next, file, ret, err);
+	if (r == 0)
+		add_shared(op, key, *ret);
+	return r;
+}
+
+/* A missing parent makes only what it would have held unreadable, so it is a
+ * note and not an error; a name that escapes or loops is an error. */
+static int open_parent(struct rfs_opener *op, const struct rfs_chain *chain,
+		       const char *name, const char *format,
+		       struct rfs_reader **ret, struct rfs_error *err)
+{
+	struct rfs_notes *notes = &op->inv->site->notes;
+	struct rfs_chain next;
+	struct rfs_error why = RFS_ERROR_INIT;
+	int r;
+
+	r = rfs_chain_next(chain, name, format, notes, &next, err);
+	if (r < 0)
+		return r;
+	r = open_next(op, &next, ret, &why);
+	rfs_chain_fini(&next);
+	if (r == -ELOOP || r == -ENOTSUP || r == -EINVAL || r == -ENOMEM)
+		return rfs_fail(err, -r, "%s", why.text);
+	if (r < 0)
+		rfs_notes_add(notes,
+			      "%s:%s: its backing file cannot be opened, so "
+			      "that what it does not hold itself cannot be "
+			      "read: %s",
+			      chain->source->origin.name, chain->path,
+			      why.text);
+	return 0;
+}
+
+static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
+		  struct rfs_reader *file, struct rfs_reader **ret,
+		  struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *backing = NULL;
+	RFS_CLEANUP_READER struct rfs_reader *data = NULL;
+	struct rfs_qcow2_parts parts = { .file = file,
+					 .notes = &op->inv->site->notes };
+	struct rfs_qcow2_info info;
+	int r;
+
+	if (!chain->is_qcow2) {
+		*ret = rfs_reader_ref(file);
+		return 0;
+	}
+	r = rfs_qcow2_info(file, &info, err);
+	if (r < 0)
+		return r;
+	if (info.backing_file)
+		r = open_parent(op, chain, info.backing_file,
+				info.backing_format, &backing, err);
+	if (r == 0 && info.data_file)
+		r = open_parent(op, chain, info.data_file, "raw", &data, err);
+	rfs_qcow2_info_fini(&info);
+	if (r < 0)
+		return r;
+	parts.backing = backing;
+	parts.data = data;
+	return rfs_qcow2_open(&parts, ret, err);
+}
+
+/* The file of a copy with, where 'healed', its equals on other sources. */
+static int open_copy_file(struct rfs_opener *op, const struct rfs_disk *disk,
+			  const struct rfs_copy *copy, bool healed,
+			  struct rfs_reader **ret, struct rfs_error *err)
+{
+	struct members m = { { NULL }, 0 };
+	const struct rfs_copy *other;
+	int r;
+
+	r = open_file(op, copy->source, copy->path, &m.items[0], err);
+	if (r < 0)
+		return r;
+	m.count = 1;
+	for (size_t i = 0; i < disk->ncopies && healed; i++) {
+		other = &disk->copies[i];
+		if (other != copy &&
+		    rfs_generation_is_same(other->generation, copy->generation))
+			add_partner(op, other->source, other->path, &m);
+	}
+	return join_members(&m, ret, err);
+}
+
+static int open_copy(struct rfs_opener *op, const struct rfs_disk *disk,
+		     const struct rfs_copy *copy, bool healed,
+		     struct rfs_reader **ret, struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
+	struct rfs_chain chain = {
+		.source = copy->source,
+		.path = copy->path,
+		.is_qcow2 = copy->format == RFS_FORMAT_QCOW2,
+		.healed = healed,
+	};
+	int r;
+
+	if (copy->format == RFS_FORMAT_OTHER)
+		return rfs_fail(err, ENOTSUP,
+				"%s:%s is %s by %s, which this version does "
+				"not read; convert it with qemu-img and name "
+				"the result in the site file",
+				copy->source->origin.name, copy->path,
+				copy->format_name, copy->format_by);
+	r = open_copy_file(op, disk, copy, healed, &file, err);
+	if (r < 0)
+		return r;
+	return decode(op, &chain, file, ret, err);
+}
+
+int rfs_opener_copy(struct rfs_opener *op, const struct rfs_disk *disk,
+		    const struct rfs_copy *copy, struct rfs_reader **ret,
+		    struct rfs_error *err)
+{
+	(void)disk;
+	return open_copy(op, disk, copy, false, ret, err);
+}
+
+/* An earlier copy of the same generation already reads this one's file. */
+static const struct rfs_copy *twin_of(const struct rfs_disk *disk, size_t at)
+{
+	for (size_t i = 0; i < at; i++)
+		if (rfs_generation_is_same(disk->copies[i].generation,
+					   disk->copies[at].generation))
+			return &disk->copies[i];
+	return NULL;
+}
+
+static void open_candidate(struct rfs_opener *op, const struct rfs_disk *disk,
+			   size_t at, struct rfs_candidate *ret)
+{
+	const struct rfs_copy *copy = &disk->copies[at];
+	const struct rfs_copy *twin = twin_of(disk, at);
+	struct rfs_error why = RFS_ERROR_INIT;
+
+	*ret = (struct rfs_candidate){
+		.origin = &copy->source->origin,
+		.kind = rfs_source_kind_name(copy->source->kind),
+		.as_of_ns = copy->as_of_ns,
+		.is_same_generation = twin == &disk->copies[0],
+	};
+	if (twin || open_copy(op, disk, copy, true, &ret->reader, &why) == 0)
+		return;
+	ret->reader = NULL;
+	ret->error = keep_text(op, &op->errors, why.text);
+	if (!ret->error)
+		ret->error = "it could not be opened";
+	rfs_notes_add(&op->inv->site->notes, "%s", why.text);
+}
+
+static struct rfs_merge_policy policy_of(const struct rfs_site *site,
+					 const struct rfs_disk_rule *rule)
+{
+	int fill = site->fill, lost = site->lost;
+
+	if (rule && rule->fill >= 0)
+		fill = rule->fill;
+	if (rule && rule->lost >= 0)
+		lost = rule->lost;
+	return (struct rfs_merge_policy){ fill == RFS_FILL_NONE,
+					  lost == RFS_LOST_ZERO };
+}
+
+int rfs_opener_view(struct rfs_opener *op, const struct rfs_disk *disk,
+		    struct rfs_view **ret, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE struct rfs_candidate *list = NULL;
+	RFS_CLEANUP_FREE char *name = NULL;
+	struct rfs_view_config config = { 0 };
+	int r;
+
+	list = calloc(disk->ncopies + 1, sizeof(*list));
+	if (!list ||
+	    asprintf(&name, "%s/%s", disk->instance->tree_name, disk->name) < 0)
+		return rfs_no_memory(err);
+	for (size_t i = 0; i < disk->ncopies; i++)
+		open_candidate(op, disk, i, &list[i]);
+	config.id = disk->id;
+	config.name = name;
+	config.state = op->state;
+	config.policy = policy_of(op->inv->site, disk->rule);
+	config.candidates = list;
+	config.ncandidates = disk->ncopies;
+	r = rfs_view_open(&config, ret, err);
+	for (size_t i = 0; i < disk->ncopies; i++)
+		rfs_reader_unref(list[i].reader);
+	return r;
+}
+
+/* The sectors that failed in any file opened so far may be asked for again. */
+static int forget_bad(struct rfs_opener *op, struct rfs_error *err)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&op->lock);
+	for (size_t i = 0; i < op->objects.count && r == 0; i++)
+		r = rfs_state_forget_map(op->state, op->objects.items[i], "bad",
+					 err);
+	pthread_mutex_unlock(&op->lock);
+	return r;
+}
+
+int rfs_opener_refresh(struct rfs_opener *op, const struct rfs_disk *disk,
+		       struct rfs_error *err)
+{
+	struct rfs_view *view;
+	int r, closed;
+
+	r = rfs_opener_view(op, disk, &view, err);
+	if (r < 0)
+		return r;
+	r = rfs_view_refresh(view, err);
+	closed = rfs_view_close(view, r < 0 ? NULL : err);
+	if (r == 0 && closed == 0)
+		r = forget_bad(op, err);
+	return r < 0 ? r : closed;
+}
