@@ -19,7 +19,7 @@ static const struct verb {
 	  "list hosts, instances and disks, and the copies of each" },
 	{ "reset", rfs_verb_reset, "drop what was written to a disk" },
 	{ "refresh", rfs_verb_refresh,
-	  "forget a disk's stale and lost blocks, to try them again" },
+	  "forget what was chosen for a disk, and try again" },
 };
 
 #define NVERBS (sizeof(verbs) / sizeof(*verbs))

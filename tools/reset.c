@@ -110,8 +110,7 @@ static int print_done(const struct request *req)
 	if (req->order == ORDER_RESET)
 		printf("%s: what was written is dropped\n", req->path);
 	else
-		printf("%s: stale and lost blocks will be tried again\n",
-		       req->path);
+		printf("%s: all of it will be asked for anew\n", req->path);
 	return RFS_EXIT_FINE;
 }
 
@@ -177,14 +176,14 @@ static int ask_mount(const struct request *req, const char *mountpoint)
  * Without one.
  */
 
-static int ask_view(const struct request *req, struct rfs_view *view)
+static int reset_view(const struct request *req, struct rfs_view *view)
 {
 	uint64_t totals[RFS_BLOCK_STATES] = { 0 };
 	struct rfs_error err = RFS_ERROR_INIT;
 	struct rfs_report report = { 0 };
 	int r, status;
 
-	if (req->order == ORDER_RESET && !rfs_view_is_written(view)) {
+	if (!rfs_view_is_written(view)) {
 		printf("%s: nothing was written\n", req->path);
 		return RFS_EXIT_FINE;
 	}
@@ -195,8 +194,29 @@ static int ask_view(const struct request *req, struct rfs_view *view)
 	if (r == 0 && !is_wanted(req, totals[RFS_LOCAL], &status))
 		return status;
 	if (r == 0)
-		r = req->order == ORDER_RESET ? rfs_view_reset(view, &err)
-					      : rfs_view_refresh(view, &err);
+		r = rfs_view_reset(view, &err);
+	return r < 0 ? order_failed(req, r, &err) : print_done(req);
+}
+
+static int reset(const struct request *req, struct rfs_opener *op)
+{
+	struct rfs_error err = RFS_ERROR_INIT;
+	struct rfs_view *view = NULL;
+	int status, r;
+
+	r = rfs_opener_view(op, req->disk, &view, &err);
+	if (r < 0)
+		return order_failed(req, r, &err);
+	status = reset_view(req, view);
+	r = rfs_view_close(view, &err);
+	return r < 0 ? order_failed(req, r, &err) : status;
+}
+
+static int refresh(const struct request *req, struct rfs_opener *op)
+{
+	struct rfs_error err = RFS_ERROR_INIT;
+	int r = rfs_opener_refresh(op, req->disk, &err);
+
 	return r < 0 ? order_failed(req, r, &err) : print_done(req);
 }
 
@@ -204,20 +224,12 @@ static int with_state(const struct request *req, struct rfs_state *st)
 {
 	struct rfs_error err = RFS_ERROR_INIT;
 	struct rfs_opener *op = NULL;
-	struct rfs_view *view = NULL;
-	int r, status;
+	int status, r;
 
 	r = rfs_opener_new(req->inv, st, &op, &err);
-	if (r == 0)
-		r = rfs_opener_view(op, req->disk, &view, &err);
-	if (r < 0) {
-		status = order_failed(req, r, &err);
-	} else {
-		status = ask_view(req, view);
-		r = rfs_view_close(view, &err);
-		if (r < 0)
-			status = order_failed(req, r, &err);
-	}
+	if (r < 0)
+		return order_failed(req, r, &err);
+	status = req->order == ORDER_RESET ? reset(req, op) : refresh(req, op);
 	rfs_opener_free(op);
 	return status;
 }
