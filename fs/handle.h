@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* handle.h - an open file, whatever it is made of.
+ *
+ * A handle belongs to the kernel's open file and may be used from many threads
+ * at once: nothing in it changes until it is closed.
+ */
+#ifndef RESCUEFS_FS_HANDLE_H
+#define RESCUEFS_FS_HANDLE_H
+
+#include "fs/front.h"
+#include "fs/image.h"
+#include "fs/text.h"
+
+/* One of view, reader and text is set. */
+struct rfs_handle {
+	struct rfs_image *image; /* of the view, else NULL */
+	struct rfs_view *view;
+	struct rfs_reader *reader; /* a reference of its own */
+	struct rfs_rendering *text;
+	/* The page cache is left out: nothing is read that was not asked
+	 * for, and a read may give less than was asked for. */
+	bool is_direct;
+};
+
+/* 'flags' as for open(2).  Errors: -EROFS, -EISDIR, -EACCES for special files,
+ * -EIO if no source can be opened. */
+int rfs_handle_open(struct rfs_front *front, const struct rfs_node *node,
+		    int flags, struct rfs_handle **ret, struct rfs_error *err);
+void rfs_handle_close(struct rfs_handle *h);
+
+uint64_t rfs_handle_size(const struct rfs_handle *h);
+
+/* Reads what there is of 'range'; *ret_len is 0 at the end of the file.  On a
+ * direct handle bytes that cannot be read end the read before them; -EIO if
+ * the first one cannot be.  On others any such byte is -EIO: the kernel would
+ * take a short read for the end of the file and show zeros (P2). */
+int rfs_handle_read(const struct rfs_handle *h, struct rfs_range range,
+		    void *buf, size_t *ret_len, struct rfs_error *err);
+
+/* lseek(2) with SEEK_DATA or SEEK_HOLE.  What is not known to be a hole is
+ * data (P3). */
+int rfs_handle_seek(const struct rfs_handle *h, uint64_t off, int whence,
+		    uint64_t *ret_off, struct rfs_error *err);
+
+#endif /* RESCUEFS_FS_HANDLE_H */

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+
+#include "fs/front.h"
+#include "fs/image.h"
+#include "fs/keeper.h"
+#include "fs/log.h"
+
+/* The kernel reads 128 KiB ahead for a new mount, whatever it is told when the
+ * mount begins; an image is read in pieces of RFS_IO_MAX.  Only root may say
+ * so, and for others it is but slower.  Damaged disks are not read ahead at
+ * all: their files bypass the page cache. */
+static void read_further_ahead(const char *mountpoint)
+{
+	char path[64];
+	struct stat st;
+	FILE *file;
+
+	/* Answered by our own threads, and not before the mount has begun. */
+	if (stat(mountpoint, &st) < 0)
+		return;
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
+		 major(st.st_dev), minor(st.st_dev));
+	file = fopen(path, "we");
+	if (!file)
+		return;
+	fprintf(file, "%u\n", RFS_IO_MAX / 1024);
+	fclose(file);
+}
+
+static void log_note(const char *text, void *data __attribute__((unused)))
+{
+	rfs_log("note: %s", text);
+}
+
+static void keep_all(struct rfs_keeper *keeper)
+{
+	const struct rfs_tree *tree = keeper->tree;
+	struct rfs_error err = RFS_ERROR_INIT;
+
+	for (size_t i = 0; i < tree->nimages; i++)
+		if (rfs_image_keep(tree->images[i], &err) < 0)
+			rfs_log_often("%s", err.text);
+	keeper->notes_seen = rfs_notes_each(&tree->inv->site->notes,
+					    keeper->notes_seen, log_note, NULL);
+}
+
+/* True when the time has passed, false when it is to end. */
+static bool wait_a_while(struct rfs_keeper *keeper)
+{
+	struct timespec until;
+	int r = 0;
+	bool ends;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += RFS_KEEPER_SECONDS;
+	pthread_mutex_lock(&keeper->lock);
+	while (!keeper->ends && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&keeper->changed, &keeper->lock,
+					   &until);
+	ends = keeper->ends;
+	pthread_mutex_unlock(&keeper->lock);
+	return !ends;
+}
+
+static void *keeper_main(void *data)
+{
+	struct rfs_keeper *keeper = data;
+
+	read_further_ahead(keeper->mountpoint);
+	while (wait_a_while(keeper))
+		keep_all(keeper);
+	return NULL;
+}
+
+/* Signals are for the thread that waits in libfuse's loop: only there do they
+ * end it at once. */
+static int start_without_signals(struct rfs_keeper *keeper)
+{
+	sigset_t all, before;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&keeper->thread, NULL, keeper_main, keeper);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return r;
+}
+
+int rfs_keeper_start(struct rfs_keeper *keeper, const struct rfs_tree *tree,
+		     const char *mountpoint, struct rfs_error *err)
+{
+	pthread_condattr_t attr;
+	int r;
+
+	*keeper = (struct rfs_keeper){ .tree = tree, .mountpoint = mountpoint };
+	pthread_mutex_init(&keeper->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&keeper->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	r = start_without_signals(keeper);
+	if (r == 0) {
+		keeper->is_started = true;
+		return 0;
+	}
+	pthread_cond_destroy(&keeper->changed);
+	pthread_mutex_destroy(&keeper->lock);
+	return rfs_fail(err, r, "cannot start a thread: %s", strerror(r));
+}
+
+void rfs_keeper_stop(struct rfs_keeper *keeper)
+{
+	if (!keeper->is_started)
+		return;
+	pthread_mutex_lock(&keeper->lock);
+	keeper->ends = true;
+	pthread_cond_signal(&keeper->changed);
+	pthread_mutex_unlock(&keeper->lock);
+	pthread_join(keeper->thread, NULL);
+	pthread_cond_destroy(&keeper->changed);
+	pthread_mutex_destroy(&keeper->lock);
+	keeper->is_started = false;
+}

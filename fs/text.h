@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* text.h - the files that say what is known: README, instance.json, rescue/.
+ *
+ * Rendered when they are asked for.  A rendering is kept as long as what it
+ * tells of has not changed, and whoever has the file open keeps the one that
+ * it began with.
+ */
+#ifndef RESCUEFS_FS_TEXT_H
+#define RESCUEFS_FS_TEXT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "fs/image.h"
+#include "site/inventory.h"
+
+struct rfs_rendering {
+	atomic_uint refs;
+	uint64_t version;
+	int64_t made_ns; /* serves as the file's time */
+	size_t len;
+	char *text;
+};
+
+struct rfs_text;
+
+/* Renders into 'out'; what went wrong with 'out' is seen by the caller. */
+typedef int rfs_render_fn(struct rfs_text *text, FILE *out,
+			  struct rfs_error *err);
+
+struct rfs_text {
+	rfs_render_fn *render;
+	const struct rfs_inventory *inv;
+	const struct rfs_instance *instance; /* of instance.json, else NULL */
+	struct rfs_image *image;	     /* of rescue/, else NULL */
+
+	pthread_mutex_t lock; /* guards 'kept'; held while rendering */
+	struct rfs_rendering *kept;
+};
+
+int rfs_text_new(rfs_render_fn *render, const struct rfs_inventory *inv,
+		 struct rfs_text **ret);
+void rfs_text_free(struct rfs_text *text);
+
+/* The rendering of now, with a reference for the caller. */
+int rfs_text_get(struct rfs_text *text, struct rfs_rendering **ret,
+		 struct rfs_error *err);
+/* NULL is accepted. */
+void rfs_rendering_unref(struct rfs_rendering *rendering);
+
+int rfs_render_readme(struct rfs_text *text, FILE *out, struct rfs_error *err);
+int rfs_render_instance(struct rfs_text *text, FILE *out,
+			struct rfs_error *err);
+int rfs_render_map(struct rfs_text *text, FILE *out, struct rfs_error *err);
+int rfs_render_json(struct rfs_text *text, FILE *out, struct rfs_error *err);
+
+#endif /* RESCUEFS_FS_TEXT_H */
