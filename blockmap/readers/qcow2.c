@@ -59,7 +59,7 @@ static int read_stored(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 	struct rfs_reader *rd = storage(q);
 	struct rfs_range rest = run->guest;
 	uint64_t len;
-	int r;
+	int r = 0;
 
 	if (!rd) {
 		rfs_fail(err, EIO, "%s: its data file is missing",
@@ -67,8 +67,9 @@ static int read_stored(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 		return run_bad(bad, run->guest, err);
 	}
 	len = run_within(run, rd, run->host);
-	r = read_there(rd, run->host, rfs_range(run->guest.off, len), buf, bad,
-		       err);
+	if (len)
+		r = read_there(rd, run->host, rfs_range(run->guest.off, len),
+			       buf, bad, err);
 	if ((r < 0 && r != -EIO) || len == run->guest.len)
 		return r;
 	rest.off += len;

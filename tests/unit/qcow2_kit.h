@@ -219,6 +219,22 @@ static inline struct rfs_reader *kit_chain(const char *name, bool raw,
 	return rd;
 }
 
+/* A file of random bytes below 'values': the fewer, the better it packs. */
+static inline void kit_make(const char *name, uint64_t size,
+			    unsigned int values)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", kit_dir, name);
+	f = fopen(path, "w");
+	if (!f)
+		exit(1);
+	for (uint64_t i = 0; i < size; i++)
+		fputc((int)((kit_random() >> 20) % values), f);
+	fclose(f);
+}
+
 static inline uint64_t kit_get64(const uint8_t *p)
 {
 	uint64_t v = 0;

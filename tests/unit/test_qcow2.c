@@ -471,21 +471,13 @@ int main(void)
 		cmocka_unit_test(skips_what_is_not_there),
 		cmocka_unit_test(serves_many_threads),
 	};
-	uint8_t noise[1 << 16];
-	char path[128];
-	FILE *f;
 	int failed;
 
 	kit_begin();
-	snprintf(path, sizeof(path), "%s/noise", kit_dir);
-	f = fopen(path, "w");
-	for (int n = 0; f && n < 16; n++) {
-		for (size_t i = 0; i < sizeof(noise); i++)
-			noise[i] = (uint8_t)(kit_random() & (n % 2 ? 255 : 3));
-		fwrite(noise, 1, sizeof(noise), f);
-	}
-	if (f)
-		fclose(f);
+	kit_make("packable", 1 << 19, 4);
+	kit_make("noise", 1 << 19, 256);
+	if (kit_run("cat packable >> noise") != 0)
+		return 1;
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	kit_end();
 	return failed;
