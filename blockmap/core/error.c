@@ -22,17 +22,19 @@ int rfs_context(struct rfs_error *err, int r, const char *fmt, ...)
 {
 	char old[RFS_ERROR_MAX];
 	va_list ap;
-	int n;
+	size_t used;
 
 	if (!err)
 		return r;
 	memcpy(old, err->text, sizeof(old));
 	va_start(ap, fmt);
-	n = vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(err->text))
-		snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s",
-			 old);
+	/* What does not fit is cut at the end, where it matters least. */
+	used = strlen(err->text);
+	strncat(err->text, ": ", sizeof(err->text) - 1 - used);
+	used = strlen(err->text);
+	strncat(err->text, old, sizeof(err->text) - 1 - used);
 	return r;
 }
 

@@ -117,15 +117,34 @@ void rfs_kept_close(struct rfs_kept *k)
 	k->object = NULL;
 }
 
+/* Marks the pages that a change is going to alter.  Clearing alters only where
+ * there is something, however far the range goes. */
+static int touch(struct rfs_kept *k, struct rfs_range range, uint32_t value)
+{
+	struct rfs_run run;
+	int r = 0;
+
+	if (value)
+		return rfs_extmap_set(&k->touched,
+				      rfs_range_widen(range, RFS_KEPT_PAGE), 1);
+	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run = rfs_extmap_find_in(&k->map, off, range);
+		if (run.value)
+			r = rfs_extmap_set(
+				&k->touched,
+				rfs_range_widen(run.range, RFS_KEPT_PAGE), 1);
+	}
+	return r;
+}
+
 int rfs_kept_set_locked(struct rfs_kept *k, struct rfs_range range,
 			uint32_t value, struct rfs_error *err)
 {
-	struct rfs_range pages = rfs_range_widen(range, RFS_KEPT_PAGE);
-
 	if (rfs_extmap_is(&k->map, range, value))
 		return 0;
 	/* First the mark: a page too many costs nothing, one too few a fact. */
-	if (rfs_extmap_set(&k->touched, pages, 1) < 0 ||
+	if (touch(k, range, value) < 0 ||
 	    rfs_extmap_set(&k->map, range, value) < 0)
 		return rfs_no_memory(err);
 	return 0;
