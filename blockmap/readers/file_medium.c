@@ -59,8 +59,10 @@ static unsigned int told_granule(int fd, unsigned int *ret_mem_align)
 	int sector;
 
 	*ret_mem_align = PAGE;
-	if (ioctl(fd, BLKSSZGET, &sector) == 0 && sector >= (int)RFS_SECTOR)
+	if (ioctl(fd, BLKSSZGET, &sector) == 0 && sector >= (int)RFS_SECTOR) {
+		*ret_mem_align = (unsigned int)sector;
 		return (unsigned int)sector;
+	}
 #ifdef STATX_DIOALIGN
 	struct statx stx;
 
@@ -204,7 +206,7 @@ static int read_piece(struct job *j, struct rfs_range piece)
 	if (piece.len == j->granule)
 		return note_bad(
 			j, rfs_range_to(piece.off + good, rfs_range_end(piece)),
-			n < 0 ? (int)-n : EIO);
+			n < 0 ? (int)-n : 0);
 	good -= good % j->granule;
 	return read_singly(
 		j, rfs_range_to(piece.off + good, rfs_range_end(piece)));
