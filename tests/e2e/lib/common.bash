@@ -77,8 +77,9 @@ in_background()
 # seeded_bytes SEED LEN: the same bytes for the same seed, on any machine.
 seeded_bytes()
 {
-	openssl enc -aes-128-ctr -nosalt -pass "pass:$1" -md sha256 \
-		</dev/zero 2>/dev/null | head -c "$2"
+	head -c "$2" /dev/zero |
+		openssl enc -aes-128-ctr -nosalt -pass "pass:$1" -md sha256 \
+			2>/dev/null
 }
 
 # seeded_number SEED N: a number below N.
