@@ -18,11 +18,20 @@ int rfs_fail(struct rfs_error *err, int errnum, const char *fmt, ...)
 	return -errnum;
 }
 
+/* What does not fit is cut at the end, where it matters least. */
+static void append(struct rfs_error *err, const char *more)
+{
+	size_t used = strlen(err->text);
+	size_t n = strnlen(more, sizeof(err->text) - 1 - used);
+
+	memcpy(err->text + used, more, n);
+	err->text[used + n] = '\0';
+}
+
 int rfs_context(struct rfs_error *err, int r, const char *fmt, ...)
 {
 	char old[RFS_ERROR_MAX];
 	va_list ap;
-	size_t used;
 
 	if (!err)
 		return r;
@@ -30,11 +39,8 @@ int rfs_context(struct rfs_error *err, int r, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
-	/* What does not fit is cut at the end, where it matters least. */
-	used = strlen(err->text);
-	strncat(err->text, ": ", sizeof(err->text) - 1 - used);
-	used = strlen(err->text);
-	strncat(err->text, old, sizeof(err->text) - 1 - used);
+	append(err, ": ");
+	append(err, old);
 	return r;
 }
 
