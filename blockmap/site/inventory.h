@@ -21,9 +21,10 @@ struct rfs_copy {
 	struct rfs_source *source;
 	char *path; /* inside the source's root: "/var/lib/nova/..." */
 	enum rfs_format format;
-	char *format_name; /* "qcow2", "vmdk"... as described */
-	const char *format_by; /* "disk.info", "libvirt.xml", "site file",
-				* "nothing": then raw (P9) */
+	char *format_name;     /* "qcow2", "vmdk"... as described */
+	const char *format_by; /* "disk.info", "libvirt.xml", "domain XML",
+				* "site file"; "layout" (disk.config, which
+				* nova writes raw); "nothing": raw (P9) */
 	struct rfs_generation generation; /* of the file */
 	int64_t as_of_ns; /* the age of the copy (design, rule 2) */
 };
@@ -71,10 +72,19 @@ struct rfs_instance {
 	size_t nfiles;
 };
 
+/* A file of _base in one source: same name and size heal (rule 3). */
+struct rfs_base {
+	char *name;
+	const struct rfs_source *source;
+	struct rfs_generation generation;
+};
+
 struct rfs_host {
 	char *name;
-	struct rfs_source **sources; /* freshest first */
+	struct rfs_source **sources; /* those opened, freshest first */
 	size_t nsources;
+	struct rfs_base *bases; /* by name, then as the sources */
+	size_t nbases;
 };
 
 struct rfs_inventory {

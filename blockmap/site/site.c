@@ -24,6 +24,15 @@ const char *rfs_source_kind_name(enum rfs_source_kind kind)
 	return "?";
 }
 
+int64_t rfs_source_as_of(const struct rfs_source *source)
+{
+	if (source->kind == RFS_LIVE)
+		return RFS_TIME_NOW;
+	if (source->taken_ns != RFS_TIME_UNKNOWN)
+		return source->taken_ns;
+	return source->newest_ns;
+}
+
 void rfs_site_init(struct rfs_site *site)
 {
 	memset(site, 0, sizeof(*site));

@@ -112,6 +112,9 @@ int rfs_site_print(const struct rfs_site *site, char **ret_text,
 int rfs_site_state_dir(const struct rfs_site *site, char **ret_dir,
 		       struct rfs_error *err);
 
+/* How fresh a source is as a whole (design, rule 2); after a scan. */
+int64_t rfs_source_as_of(const struct rfs_source *source);
+
 const char *rfs_source_kind_name(enum rfs_source_kind kind);
 
 #endif /* RESCUEFS_SITE_SITE_H */

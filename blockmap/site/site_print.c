@@ -107,7 +107,9 @@ int rfs_site_print(const struct rfs_site *site, char **ret_text,
 	r = print_site(site, out, err);
 	if (fclose(out) != 0 && r == 0)
 		r = rfs_no_memory(err);
-	if (r == 0)
-		*ret_text = RFS_STEAL(text);
-	return r;
+	if (r < 0)
+		return r;
+	*ret_text = text;
+	text = NULL;
+	return 0;
 }

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "site/inventory.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/cleanup.h"
+#include "site/names.h"
+#include "site/scan.h"
+
+static void fini_disk(struct rfs_disk *disk)
+{
+	for (size_t i = 0; i < disk->ncopies; i++) {
+		free(disk->copies[i].path);
+		free(disk->copies[i].format_name);
+	}
+	free(disk->copies);
+	free(disk->name);
+	free(disk->id);
+}
+
+static void free_strings(const struct rfs_instance *i)
+{
+	char *strings[] = { i->tree_name, i->id_name,	 i->uuid,
+			    i->dir,	  i->flavor,	 i->display_name,
+			    i->kernel,	  i->image_uuid, i->ramdisk,
+			    i->project,	  i->user,	 i->created };
+
+	for (size_t n = 0; n < sizeof(strings) / sizeof(*strings); n++)
+		free(strings[n]);
+}
+
+void rfs_instance_free(struct rfs_instance *instance)
+{
+	if (!instance)
+		return;
+	free_strings(instance);
+	for (size_t i = 0; i < instance->nnics; i++) {
+		free(instance->nics[i].mac);
+		free(instance->nics[i].bridge);
+		free(instance->nics[i].ip);
+	}
+	for (size_t i = 0; i < instance->ndisks; i++)
+		fini_disk(&instance->disks[i]);
+	for (size_t i = 0; i < instance->nfiles; i++) {
+		free(instance->files[i].name);
+		free(instance->files[i].path);
+	}
+	free(instance->nics);
+	free(instance->disks);
+	free(instance->files);
+	free(instance);
+}
+
+static void free_host(struct rfs_host *host)
+{
+	for (size_t i = 0; i < host->nbases; i++)
+		free(host->bases[i].name);
+	free(host->bases);
+	free(host->name);
+	free(host->sources);
+	free(host);
+}
+
+void rfs_inventory_fini(struct rfs_inventory *inv)
+{
+	for (size_t i = 0; i < inv->ninstances; i++)
+		rfs_instance_free(inv->instances[i]);
+	for (size_t i = 0; i < inv->nhosts; i++)
+		free_host(inv->hosts[i]);
+	free(inv->instances);
+	free(inv->hosts);
+	memset(inv, 0, sizeof(*inv));
+}
+
+static void drop_dashes(const char *text, char *out, size_t room)
+{
+	size_t n = 0;
+
+	for (; *text && n + 1 < room; text++)
+		if (*text != '-')
+			out[n++] = *text;
+	out[n] = '\0';
+}
+
+static bool contains(const char *text, const char *part)
+{
+	return text && strcasestr(text, part);
+}
+
+static bool matches(const struct rfs_instance *instance, const char *part)
+{
+	char uuid[RFS_UUID_TEXT], bare[RFS_UUID_TEXT + 1];
+
+	if (contains(instance->tree_name, part) ||
+	    contains(instance->display_name, part) ||
+	    contains(instance->id_name, part))
+		return true;
+	drop_dashes(instance->uuid ? instance->uuid : "", uuid, sizeof(uuid));
+	/* One more than a uuid has: a longer part is cut and still misses. */
+	drop_dashes(part, bare, sizeof(bare));
+	return *bare && strcasestr(uuid, bare);
+}
+
+size_t rfs_inventory_find(const struct rfs_inventory *inv, const char *part,
+			  const struct rfs_instance **ret, size_t room)
+{
+	size_t n = 0;
+
+	if (!*part)
+		return 0;
+	for (size_t i = 0; i < inv->ninstances; i++)
+		if (matches(inv->instances[i], part)) {
+			if (n < room)
+				ret[n] = inv->instances[i];
+			n++;
+		}
+	return n;
+}
+
+static bool is_called(const struct rfs_instance *instance, const char *name)
+{
+	char uuid[RFS_UUID_TEXT];
+
+	if (!strcmp(instance->tree_name, name) ||
+	    (instance->id_name && !strcmp(instance->id_name, name)))
+		return true;
+	return instance->uuid && rfs_uuid_normal(name, uuid) &&
+	       !strcmp(instance->uuid, uuid);
+}
+
+/* The one instance of that name. */
+static int find_instance(const struct rfs_inventory *inv, const char *name,
+			 const struct rfs_instance **ret, struct rfs_error *err)
+{
+	const struct rfs_instance *found = NULL, *near = NULL;
+
+	for (size_t i = 0; i < inv->ninstances; i++) {
+		if (!is_called(inv->instances[i], name))
+			continue;
+		/* A tree's name is one instance's alone, whatever others
+		 * are called besides. */
+		if (!strcmp(inv->instances[i]->tree_name, name)) {
+			found = inv->instances[i];
+			break;
+		}
+		if (found)
+			return rfs_fail(err, ENOENT,
+					"%s: both %s and %s are called so",
+					name, found->tree_name,
+					inv->instances[i]->tree_name);
+		found = inv->instances[i];
+	}
+	*ret = found;
+	if (found)
+		return 0;
+	if (rfs_inventory_find(inv, name, &near, 1))
+		return rfs_fail(err, ENOENT,
+				"%s: there is no such instance; the nearest is "
+				"%s",
+				name, near->tree_name);
+	return rfs_fail(err, ENOENT,
+			"%s: there is no such instance among %zu; 'rescuefs "
+			"scan' lists them",
+			name, inv->ninstances);
+}
+
+static int fail_disk(const struct rfs_instance *instance, const char *name,
+		     struct rfs_error *err)
+{
+	char list[400] = "none";
+	size_t n = 0;
+
+	for (size_t i = 0; i < instance->ndisks && n < sizeof(list); i++)
+		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s",
+				      i ? ", " : "", instance->disks[i].name);
+	return rfs_fail(err, ENOENT, "%s: %s; the disks of %s: %s", name,
+			instance->ndisks > 1 ? "which disk" : "no such disk",
+			instance->tree_name, list);
+}
+
+static const struct rfs_disk *find_by_id(const struct rfs_inventory *inv,
+					 const char *id)
+{
+	for (size_t i = 0; i < inv->ninstances; i++)
+		for (size_t j = 0; j < inv->instances[i]->ndisks; j++)
+			if (!strcmp(inv->instances[i]->disks[j].id, id))
+				return &inv->instances[i]->disks[j];
+	return NULL;
+}
+
+int rfs_inventory_find_disk(const struct rfs_inventory *inv, const char *name,
+			    const struct rfs_disk **ret, struct rfs_error *err)
+{
+	const struct rfs_disk *by_id = find_by_id(inv, name);
+	RFS_CLEANUP_FREE char *copy = strdup(name);
+	const struct rfs_instance *instance;
+	char *slash;
+	int r;
+
+	if (!copy)
+		return rfs_no_memory(err);
+	if (by_id) {
+		*ret = by_id;
+		return 0;
+	}
+	slash = strrchr(copy, '/');
+	if (slash)
+		*slash = '\0';
+	r = find_instance(inv, copy, &instance, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < instance->ndisks; i++)
+		if (slash ? !strcmp(instance->disks[i].name, slash + 1)
+			  : instance->ndisks == 1) {
+			*ret = &instance->disks[i];
+			return 0;
+		}
+	return fail_disk(instance, name, err);
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/* inventory_print.c - what scan shows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "site/json_text.h"
+#include "site/names.h"
+
+static bool is_shown(const struct rfs_instance *instance,
+		     const struct rfs_instance *const *only, size_t nonly)
+{
+	for (size_t i = 0; only && i < nonly; i++)
+		if (only[i] == instance)
+			return true;
+	return !only;
+}
+
+/* Names come from a broken disk: nothing of them steers the terminal. */
+static void put(FILE *out, const char *before, const char *text)
+{
+	RFS_CLEANUP_FREE char *fit = text ? rfs_text_escape(text) : NULL;
+
+	if (fit)
+		fprintf(out, "%s%s", before, fit);
+}
+
+static void print_size(uint64_t size, char text[16])
+{
+	static const char units[] = "BKMGTPE";
+	double n = (double)size;
+	size_t unit = 0;
+
+	for (; n >= 1024 && unit + 2 < sizeof(units); unit++)
+		n /= 1024;
+	snprintf(text, 16, n < 10 && unit ? "%.1f%c" : "%.0f%c", n,
+		 units[unit]);
+}
+
+static void print_source(FILE *out, const struct rfs_source *source)
+{
+	char age[RFS_TIME_TEXT];
+	const char *what = "last change seen";
+
+	if (source->taken_ns != RFS_TIME_UNKNOWN)
+		what = "taken";
+	if (source->kind == RFS_LIVE)
+		what = "as of";
+	rfs_time_print(rfs_source_as_of(source), age);
+	fprintf(out, "  %-8s %-12s %s", rfs_source_kind_name(source->kind),
+		source->origin.name, source->root);
+	if (source->open_error)
+		fprintf(out, "  NOT OPENED\n");
+	else
+		fprintf(out, "  %s %s\n", what, age);
+}
+
+static void print_bases(FILE *out, const struct rfs_host *host)
+{
+	char size[16];
+
+	for (size_t i = 0; i < host->nbases; i++) {
+		const struct rfs_base *base = &host->bases[i];
+
+		if (i == 0 || strcmp(base[-1].name, base->name) != 0)
+			put(out, i ? "\n  base     " : "  base     ",
+			    base->name);
+		print_size(base->generation.size, size);
+		fprintf(out, "  %s %s", base->source->origin.name, size);
+	}
+	if (host->nbases)
+		fprintf(out, "\n");
+}
+
+static bool is_first_of_host(const struct rfs_site *site, size_t i)
+{
+	for (size_t j = 0; j < i; j++)
+		if (!strcmp(site->sources[j]->host, site->sources[i]->host))
+			return false;
+	return true;
+}
+
+static const struct rfs_host *find_host(const struct rfs_inventory *inv,
+					const char *name)
+{
+	for (size_t i = 0; i < inv->nhosts; i++)
+		if (!strcmp(inv->hosts[i]->name, name))
+			return inv->hosts[i];
+	return NULL;
+}
+
+/* By the site, not by the inventory: a source that could not be opened is part
+ * of the picture. */
+static void print_hosts(FILE *out, const struct rfs_inventory *inv)
+{
+	const struct rfs_site *site = inv->site;
+
+	for (size_t i = 0; i < site->nsources; i++) {
+		const char *name = site->sources[i]->host;
+		const struct rfs_host *host = find_host(inv, name);
+
+		if (!is_first_of_host(site, i))
+			continue;
+		fprintf(out, "host %s\n", name);
+		for (size_t j = i; j < site->nsources; j++)
+			if (!strcmp(site->sources[j]->host, name))
+				print_source(out, site->sources[j]);
+		if (host)
+			print_bases(out, host);
+	}
+}
+
+static void print_copies(FILE *out, const struct rfs_disk *disk)
+{
+	char age[RFS_TIME_TEXT];
+
+	for (size_t i = 0; i < disk->ncopies; i++) {
+		const struct rfs_copy *copy = &disk->copies[i];
+		const struct rfs_copy *twin = rfs_copy_twin(disk, i);
+
+		rfs_time_print(copy->as_of_ns, age);
+		fprintf(out, "%s%s %s", i ? ", " : "  ",
+			copy->source->origin.name, age);
+		if (twin)
+			fprintf(out, " same as %s", twin->source->origin.name);
+	}
+	fprintf(out, "\n");
+}
+
+static void print_disk(FILE *out, const struct rfs_disk *disk)
+{
+	RFS_CLEANUP_FREE char *name = rfs_text_escape(disk->name);
+	const struct rfs_copy *copy = &disk->copies[0];
+	RFS_CLEANUP_FREE char *format = rfs_text_escape(copy->format_name);
+	char size[16];
+
+	print_size(copy->generation.size, size);
+	fprintf(out, "  %-11s %5s  %s by %s", name ? name : "", size,
+		format ? format : "", copy->format_by);
+	print_copies(out, disk);
+}
+
+static void print_facts(FILE *out, const struct rfs_instance *instance)
+{
+	const char *before = "  flavor ";
+
+	put(out, before, instance->flavor);
+	if (instance->flavor)
+		before = ", image ";
+	else
+		before = "  image ";
+	put(out, before, instance->image_uuid);
+	if (instance->flavor || instance->image_uuid)
+		fprintf(out, "\n");
+	for (size_t i = 0; i < instance->nnics; i++) {
+		fprintf(out, "  net");
+		put(out, " ", instance->nics[i].mac);
+		put(out, " on ", instance->nics[i].bridge);
+		put(out, " ", instance->nics[i].ip);
+		fprintf(out, "\n");
+	}
+}
+
+static void print_instance(FILE *out, const struct rfs_instance *instance)
+{
+	const char *name = instance->tree_name;
+
+	fprintf(out, "\n%s", name);
+	if (instance->id_name && strcmp(instance->id_name, name) != 0)
+		fprintf(out, "  %s", instance->id_name);
+	if (instance->uuid && strcmp(instance->uuid, name) != 0)
+		fprintf(out, "  %s", instance->uuid);
+	fprintf(out, "  on %s\n", instance->host->name);
+	print_facts(out, instance);
+	for (size_t i = 0; i < instance->ndisks; i++)
+		print_disk(out, &instance->disks[i]);
+	if (!instance->ndisks)
+		fprintf(out, "  no disks\n");
+}
+
+static void print_note(const char *text, void *data)
+{
+	put(data, "note: ", text);
+	fprintf(data, "\n");
+}
+
+static int print_text(const struct rfs_inventory *inv,
+		      const struct rfs_instance *const *only, size_t nonly,
+		      char **ret_text, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return rfs_no_memory(err);
+	if (!only)
+		print_hosts(out, inv);
+	for (size_t i = 0; i < inv->ninstances; i++)
+		if (is_shown(inv->instances[i], only, nonly))
+			print_instance(out, inv->instances[i]);
+	if (!only && inv->site->notes.count) {
+		fprintf(out, "\n");
+		rfs_notes_each(&inv->site->notes, 0, print_note, out);
+	}
+	if (fclose(out) != 0)
+		return rfs_no_memory(err);
+	*ret_text = text;
+	text = NULL;
+	return 0;
+}
+
+static json_t *source_json(const struct rfs_source *source)
+{
+	json_t *root = json_object();
+
+	json_object_set_new(root, "name", rfs_json_text(source->origin.name));
+	json_object_set_new(root, "kind",
+			    json_string(rfs_source_kind_name(source->kind)));
+	json_object_set_new(root, "root", rfs_json_text(source->root));
+	json_object_set_new(root, "taken", rfs_json_time(source->taken_ns));
+	json_object_set_new(root, "as_of",
+			    rfs_json_time(rfs_source_as_of(source)));
+	json_object_set_new(root, "error", rfs_json_text(source->open_error));
+	return root;
+}
+
+static json_t *bases_json(const struct rfs_host *host)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; host && i < host->nbases; i++) {
+		const struct rfs_base *base = &host->bases[i];
+		json_t *root = json_object();
+
+		json_object_set_new(root, "name", rfs_json_text(base->name));
+		json_object_set_new(root, "source",
+				    rfs_json_text(base->source->origin.name));
+		json_object_set_new(
+			root, "size",
+			json_integer((json_int_t)base->generation.size));
+		json_array_append_new(list, root);
+	}
+	return list;
+}
+
+static json_t *hosts_json(const struct rfs_inventory *inv)
+{
+	const struct rfs_site *site = inv->site;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < site->nsources; i++) {
+		const char *name = site->sources[i]->host;
+		json_t *root, *sources;
+
+		if (!is_first_of_host(site, i))
+			continue;
+		root = json_object();
+		sources = json_array();
+		json_object_set_new(root, "name", rfs_json_text(name));
+		for (size_t j = i; j < site->nsources; j++)
+			if (!strcmp(site->sources[j]->host, name))
+				json_array_append_new(
+					sources, source_json(site->sources[j]));
+		json_object_set_new(root, "sources", sources);
+		json_object_set_new(root, "base_images",
+				    bases_json(find_host(inv, name)));
+		json_array_append_new(list, root);
+	}
+	return list;
+}
+
+static void note_json(const char *text, void *data)
+{
+	json_array_append_new(data, rfs_json_text(text));
+}
+
+static json_t *inventory_json(const struct rfs_inventory *inv,
+			      const struct rfs_instance *const *only,
+			      size_t nonly)
+{
+	json_t *root = json_object(), *instances = json_array();
+	json_t *notes = json_array();
+
+	json_object_set_new(root, "site", rfs_json_text(inv->site->name));
+	json_object_set_new(root, "hosts", hosts_json(inv));
+	for (size_t i = 0; i < inv->ninstances; i++)
+		if (is_shown(inv->instances[i], only, nonly))
+			json_array_append_new(
+				instances,
+				rfs_json_instance(inv->instances[i]));
+	json_object_set_new(root, "instances", instances);
+	rfs_notes_each(&inv->site->notes, 0, note_json, notes);
+	json_object_set_new(root, "notes", notes);
+	return root;
+}
+
+int rfs_inventory_print(const struct rfs_inventory *inv,
+			const struct rfs_instance *const *only, size_t nonly,
+			bool json, char **ret_text, struct rfs_error *err)
+{
+	if (json)
+		return rfs_json_dump(inventory_json(inv, only, nonly), ret_text,
+				     err);
+	return print_text(inv, only, nonly, ret_text, err);
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "site/names.h"
+
+#include <ctype.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool rfs_uuid_normal(const char *text, char ret[RFS_UUID_TEXT])
+{
+	size_t n = 0;
+
+	for (const char *p = text; *p; p++) {
+		if (*p == '-' && (n == 8 || n == 13 || n == 18 || n == 23))
+			continue;
+		if (n == 8 || n == 13 || n == 18 || n == 23)
+			ret[n++] = '-';
+		if (!isxdigit((unsigned char)*p) || n >= RFS_UUID_TEXT - 1)
+			return false;
+		ret[n++] = (char)tolower((unsigned char)*p);
+	}
+	ret[n] = '\0';
+	return n == RFS_UUID_TEXT - 1;
+}
+
+bool rfs_is_essex_name(const char *name)
+{
+	size_t n;
+
+	if (strncmp(name, "instance-", 9) != 0)
+		return false;
+	n = strspn(name + 9, "0123456789abcdef");
+	return n >= 8 && n <= 16 && !name[9 + n];
+}
+
+/* The character at 'p' and its length in bytes; 0 if it is no UTF-8. */
+static size_t decode(const unsigned char *p, uint32_t *ret)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t len = *p < 0x80 ? 1 : *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : 2;
+	uint32_t c = *p;
+
+	if (len > 1) {
+		if (*p < 0xc2 || *p > 0xf4)
+			return 0;
+		c = *p & (0x7fu >> len);
+	}
+	for (size_t i = 1; i < len; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	if (c < least[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+		return 0;
+	*ret = c;
+	return len;
+}
+
+static bool is_control(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 ||
+	       c == 0x2029;
+}
+
+/* Marks that make a terminal show one name as another. */
+static bool is_disguise(uint32_t c)
+{
+	return (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
+	       (c >= 0x2060 && c <= 0x2069) || c == 0xfeff;
+}
+
+static bool is_unfit(uint32_t c, bool first)
+{
+	return is_control(c) || is_disguise(c) || c == '/' || c == '\\' ||
+	       (first && (c == '.' || c == ' '));
+}
+
+static char *escape(const char *text, bool as_name, size_t max)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	char *out = malloc(strlen(text) * 4 + 1), *q = out;
+
+	while (out && *p) {
+		uint32_t c = 0;
+		size_t len = decode(p, &c), take = len ? len : 1;
+		bool first = p == (const unsigned char *)text;
+		bool fit = len && !is_control(c) &&
+			   !(as_name && is_unfit(c, first));
+
+		if ((size_t)(q - out) + (fit ? take : take * 4) > max)
+			break;
+		for (size_t i = 0; i < take; i++)
+			if (fit)
+				*q++ = (char)p[i];
+			else
+				q += sprintf(q, "\\x%02x", p[i]);
+		p += take;
+	}
+	if (out)
+		*q = '\0';
+	return out;
+}
+
+char *rfs_name_escape(const char *name)
+{
+	return escape(name, true, RFS_NAME_ESCAPED_MAX);
+}
+
+char *rfs_text_escape(const char *text)
+{
+	return escape(text, false, SIZE_MAX);
+}

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/* scan_disks.c - the disks of one instance: their copies, formats and ages. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "site/scan.h"
+#include "site/site_path.h"
+
+static bool is_nova_disk(const char *name)
+{
+	static const char *const names[] = { "disk", "disk.local",
+					     "disk.config", "disk.swap",
+					     "disk.rescue" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return !strncmp(name, "disk.eph", 8);
+}
+
+/* True if 'path' is a file of the instance: ".../DIR/NAME".  What comes before
+ * may differ from host to host. */
+static bool is_inside(const struct scan_group *group, const char *path)
+{
+	const char *name = rfs_path_last(path);
+
+	for (size_t i = 0; i < group->dirs.count; i++) {
+		const char *dir = group->dirs.items[i]->name;
+		size_t len = strlen(dir);
+
+		if ((size_t)(name - path) > len + 1 &&
+		    name[-(ptrdiff_t)len - 2] == '/' &&
+		    !strncmp(name - len - 1, dir, len))
+			return true;
+	}
+	return false;
+}
+
+static const struct rfs_domain_disk *
+find_described(const struct scan_group *group, const struct rfs_domain *domain,
+	       const char *name)
+{
+	for (size_t i = 0; domain && i < domain->ndisks; i++) {
+		const struct rfs_domain_disk *disk = &domain->disks[i];
+
+		if (!strcmp(rfs_path_last(disk->file), name) &&
+		    is_inside(group, disk->file))
+			return disk;
+	}
+	return NULL;
+}
+
+static bool is_described(const struct scan_group *group, const char *name)
+{
+	for (size_t i = 0; i < group->dirs.count; i++)
+		if (find_described(group, group->dirs.items[i]->own, name) ||
+		    find_described(group, group->dirs.items[i]->defined, name))
+			return true;
+	return false;
+}
+
+static bool is_disk(const struct scan_group *group, const char *name)
+{
+	if (!strcmp(name, "disk.info") || !strcmp(name, "libvirt.xml"))
+		return false;
+	return is_nova_disk(name) || is_described(group, name);
+}
+
+static int add_disk(struct rfs_instance *instance, const char *name)
+{
+	struct rfs_disk *grown;
+
+	for (size_t i = 0; i < instance->ndisks; i++)
+		if (!strcmp(instance->disks[i].name, name))
+			return 0;
+	grown = reallocarray(instance->disks, instance->ndisks + 1,
+			     sizeof(*grown));
+	if (!grown)
+		return -1;
+	instance->disks = grown;
+	grown[instance->ndisks] = (struct rfs_disk){
+		.instance = instance,
+		.name = strdup(name),
+	};
+	return grown[instance->ndisks++].name ? 0 : -1;
+}
+
+static int add_file(struct rfs_instance *instance, const struct scan_dir *dir,
+		    const char *name)
+{
+	struct rfs_instance_file *grown, file = { 0 };
+
+	for (size_t i = 0; i < instance->nfiles; i++)
+		if (!strcmp(instance->files[i].name, name))
+			return 0;
+	grown = reallocarray(instance->files, instance->nfiles + 1,
+			     sizeof(*grown));
+	if (!grown)
+		return -1;
+	instance->files = grown;
+	file.name = strdup(name);
+	if (asprintf(&file.path, "%s/%s", dir->path, name) < 0)
+		file.path = NULL;
+	grown[instance->nfiles++] = file;
+	return file.name && file.path ? 0 : -1;
+}
+
+static int disk_order(const void *a, const void *b)
+{
+	const struct rfs_disk *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+static int file_order(const void *a, const void *b)
+{
+	const struct rfs_instance_file *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+/* Each name that any source has, as a disk or as another file. */
+static int collect(const struct scan_group *group,
+		   struct rfs_instance *instance)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < group->dirs.count; i++) {
+		const struct scan_dir *dir = group->dirs.items[i];
+
+		for (size_t j = 0; j < dir->files.count && r == 0; j++) {
+			const char *name = dir->files.items[j].name;
+
+			if (is_disk(group, name))
+				r = add_disk(instance, name);
+			else
+				r = add_file(instance, dir, name);
+		}
+	}
+	if (instance->ndisks)
+		qsort(instance->disks, instance->ndisks,
+		      sizeof(*instance->disks), disk_order);
+	if (instance->nfiles)
+		qsort(instance->files, instance->nfiles,
+		      sizeof(*instance->files), file_order);
+	return r;
+}
+
+/* A disk that a description names and nobody has must not just be absent. */
+static void note_missing(struct rfs_notes *notes,
+			 const struct rfs_instance *instance,
+			 const struct scan_group *group,
+			 const struct rfs_domain *domain)
+{
+	for (size_t i = 0; domain && i < domain->ndisks; i++) {
+		const char *name = rfs_path_last(domain->disks[i].file);
+		bool found = false;
+
+		for (size_t j = 0; j < instance->ndisks; j++)
+			found |= !strcmp(instance->disks[j].name, name);
+		if (!found && is_inside(group, domain->disks[i].file))
+			rfs_notes_add(notes,
+				      "%s/%s: its domain has this disk, and no "
+				      "source can find the file",
+				      instance->tree_name, name);
+	}
+}
+
+/* UUID/disk where the uuid is this instance's alone; else the place. */
+static int make_id(const struct scan_group *group, struct rfs_disk *disk)
+{
+	const struct rfs_instance *instance = disk->instance;
+	int n;
+
+	if (instance->uuid && group->own_id)
+		n = asprintf(&disk->id, "%s/%s", instance->uuid, disk->name);
+	else
+		n = asprintf(&disk->id, "%s:%s/%s", instance->host->name,
+			     rfs_path_last(instance->dir), disk->name);
+	if (n < 0)
+		disk->id = NULL;
+	return disk->id ? 0 : -1;
+}
+
+static bool is_rule_for(const struct rfs_disk_rule *rule,
+			const struct rfs_disk *disk)
+{
+	const struct rfs_instance *instance = disk->instance;
+	const char *names[] = { instance->tree_name, instance->id_name,
+				instance->uuid };
+	const char *last = rfs_path_last(rule->disk);
+	size_t len = last > rule->disk ? (size_t)(last - rule->disk) - 1 : 0;
+
+	if (!strcmp(rule->disk, disk->id))
+		return true;
+	if (!len) {
+		/* "[disk april-ci]" will do where it has one disk only. */
+		len = strlen(rule->disk);
+		last = instance->ndisks == 1 ? disk->name : "";
+	}
+	if (strcmp(last, disk->name) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (names[i] && strlen(names[i]) == len &&
+		    !strncasecmp(names[i], rule->disk, len))
+			return true;
+	return false;
+}
+
+static const struct rfs_disk_rule *find_rule(const struct rfs_site *site,
+					     const struct rfs_disk *disk)
+{
+	for (size_t i = 0; i < site->nrules; i++)
+		if (is_rule_for(&site->rules[i], disk))
+			return &site->rules[i];
+	return NULL;
+}
+
+/* What one source's descriptions say. */
+static const char *format_in(const struct scan_group *group,
+			     const struct scan_dir *dir, const char *name,
+			     const char **ret_by)
+{
+	const struct rfs_domain_disk *own, *defined;
+	const char *format = rfs_disk_info_find(&dir->info, name);
+
+	*ret_by = "disk.info";
+	if (format)
+		return format;
+	own = find_described(group, dir->own, name);
+	*ret_by = "libvirt.xml";
+	if (own && own->format)
+		return own->format;
+	defined = find_described(group, dir->defined, name);
+	*ret_by = "domain XML";
+	return defined ? defined->format : NULL;
+}
+
+/* The user, then the copy's own source, then another source of the same
+ * instance, then the layout.  Never the bytes (P9). */
+static const char *format_of(const struct scan_group *group,
+			     const struct scan_dir *dir,
+			     const struct rfs_disk *disk, const char **ret_by)
+{
+	const char *format;
+
+	*ret_by = "site file";
+	if (disk->rule && disk->rule->format)
+		return disk->rule->format;
+	format = format_in(group, dir, disk->name, ret_by);
+	for (size_t i = 0; i < group->dirs.count && !format; i++)
+		format = format_in(group, group->dirs.items[i], disk->name,
+				   ret_by);
+	if (format)
+		return format;
+	*ret_by = strcmp(disk->name, "disk.config") ? "nothing" : "layout";
+	return "raw";
+}
+
+static enum rfs_format format_kind(const char *name)
+{
+	if (!strcmp(name, "raw"))
+		return RFS_FORMAT_RAW;
+	if (!strcmp(name, "qcow2"))
+		return RFS_FORMAT_QCOW2;
+	return RFS_FORMAT_OTHER;
+}
+
+/* Design, rule 2. */
+static int64_t age_of(const struct rfs_source *source,
+		      struct rfs_generation generation)
+{
+	int64_t age = rfs_source_as_of(source);
+
+	if (source->kind == RFS_BACKUP && generation.mtime_ns < age)
+		age = generation.mtime_ns;
+	return age;
+}
+
+static int add_copy(const struct scan_group *group, const struct scan_dir *dir,
+		    struct rfs_disk *disk)
+{
+	const struct scan_file *file = rfs_scan_file(dir, disk->name);
+	struct rfs_copy *grown, copy = { .source = dir->source };
+
+	if (!file)
+		return 0;
+	grown = reallocarray(disk->copies, disk->ncopies + 1, sizeof(*grown));
+	if (!grown)
+		return -1;
+	disk->copies = grown;
+	copy.generation = file->generation;
+	copy.as_of_ns = age_of(dir->source, file->generation);
+	copy.format_name = strdup(format_of(group, dir, disk, &copy.format_by));
+	if (asprintf(&copy.path, "%s/%s", dir->path, disk->name) < 0)
+		copy.path = NULL;
+	if (copy.format_name)
+		copy.format = format_kind(copy.format_name);
+	disk->copies[disk->ncopies++] = copy;
+	return copy.path && copy.format_name ? 0 : -1;
+}
+
+/* The place that the user gave a source; those not named come behind. */
+static size_t preference(const struct rfs_disk_rule *rule,
+			 const struct rfs_copy *copy)
+{
+	size_t i = 0;
+
+	if (!rule || !rule->prefer)
+		return 0;
+	while (rule->prefer[i] &&
+	       strcmp(rule->prefer[i], copy->source->origin.name) != 0)
+		i++;
+	return i;
+}
+
+static bool comes_before(const struct rfs_disk_rule *rule,
+			 const struct rfs_copy *a, const struct rfs_copy *b)
+{
+	size_t pa = preference(rule, a), pb = preference(rule, b);
+
+	if (pa != pb)
+		return pa < pb;
+	if (a->as_of_ns != b->as_of_ns)
+		return a->as_of_ns > b->as_of_ns;
+	return a->source->kind == RFS_DAMAGED && b->source->kind == RFS_BACKUP;
+}
+
+/* By insertion: few, and those that tie keep their order. */
+static void sort_copies(struct rfs_disk *disk)
+{
+	for (size_t i = 1; i < disk->ncopies; i++) {
+		struct rfs_copy copy = disk->copies[i];
+		size_t at = i;
+
+		for (; at > 0 &&
+		       comes_before(disk->rule, &copy, &disk->copies[at - 1]);
+		     at--)
+			disk->copies[at] = disk->copies[at - 1];
+		disk->copies[at] = copy;
+	}
+}
+
+static void note_formats(struct rfs_notes *notes, const struct rfs_disk *disk)
+{
+	const char *name = disk->instance->tree_name;
+
+	for (size_t i = 0; i < disk->ncopies; i++) {
+		const struct rfs_copy *copy = &disk->copies[i];
+
+		if (!strcmp(copy->format_by, "nothing"))
+			rfs_notes_add(notes,
+				      "%s/%s: nothing describes its format, so "
+				      "it is read as raw; say 'format' in a "
+				      "[disk] section if that is wrong",
+				      name, disk->name);
+		if (copy->format == RFS_FORMAT_OTHER)
+			rfs_notes_add(notes,
+				      "%s/%s: its format is %s by %s, which "
+				      "this version does not read",
+				      name, disk->name, copy->format_name,
+				      copy->format_by);
+		if (strcmp(copy->format_name, disk->copies[0].format_name))
+			rfs_notes_add(notes,
+				      "%s/%s: %s in source %s and %s in %s",
+				      name, disk->name, copy->format_name,
+				      copy->source->origin.name,
+				      disk->copies[0].format_name,
+				      disk->copies[0].source->origin.name);
+	}
+}
+
+int rfs_scan_disks(struct rfs_site *site, const struct scan_group *group,
+		   struct rfs_instance *instance, struct rfs_error *err)
+{
+	int r;
+
+	r = collect(group, instance);
+	for (size_t i = 0; i < instance->ndisks && r == 0; i++) {
+		struct rfs_disk *disk = &instance->disks[i];
+
+		r = make_id(group, disk);
+		if (r < 0)
+			break;
+		disk->rule = find_rule(site, disk);
+		for (size_t j = 0; j < group->dirs.count && r == 0; j++)
+			r = add_copy(group, group->dirs.items[j], disk);
+		sort_copies(disk);
+		if (r == 0)
+			note_formats(&site->notes, disk);
+	}
+	if (r < 0)
+		return rfs_no_memory(err);
+	for (size_t i = 0; i < group->dirs.count; i++) {
+		const struct scan_dir *dir = group->dirs.items[i];
+
+		note_missing(&site->notes, instance, group, dir->own);
+		note_missing(&site->notes, instance, group, dir->defined);
+	}
+	return 0;
+}
