@@ -125,19 +125,25 @@ void rfs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 }
 
 /* A last entry that is cut off is no harm: the kernel leaves it and asks again
- * from where it stands. */
+ * from where it stands.  The piece is copied, as the directory may be closed
+ * as soon as the kernel has it, before fuse_reply_buf returns. */
 void rfs_op_readdir(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		    size_t size, off_t off, struct fuse_file_info *fi)
 {
 	const struct listing *list = (void *)(uintptr_t)fi->fh;
-	size_t left = 0;
+	char *buf = rfs_front_buffer(rfs_front_of(req));
+	struct rfs_range piece;
 
-	if (off >= 0 && (uint64_t)off < list->len)
-		left = list->len - (size_t)off;
-	if (left == 0)
-		fuse_reply_buf(req, NULL, 0);
-	else
-		fuse_reply_buf(req, list->buf + off, left < size ? left : size);
+	if (!buf) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	piece = rfs_range_cut(
+		rfs_range((uint64_t)off, size < RFS_IO_MAX ? size : RFS_IO_MAX),
+		rfs_range(0, list->len));
+	if (piece.len)
+		memcpy(buf, list->buf + piece.off, piece.len);
+	fuse_reply_buf(req, buf, piece.len);
 }
 
 void rfs_op_releasedir(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
