@@ -91,7 +91,7 @@ int rfs_text_get(struct rfs_text *text, struct rfs_rendering **ret,
 		 struct rfs_error *err)
 {
 	struct rfs_rendering *made;
-	uint64_t version;
+	uint64_t version = 0;
 	int r;
 
 	/* Before rendering: what changes meanwhile is rendered next time. */

@@ -84,16 +84,15 @@ static int add_link(struct rfs_tree *tree, struct rfs_node *dir,
 	return 0;
 }
 
-static int add_text(struct rfs_tree *tree, struct rfs_node *dir,
-		    const char *name, rfs_render_fn *render,
-		    struct rfs_text **ret)
+/* NULL without memory. */
+static struct rfs_text *add_text(struct rfs_tree *tree, struct rfs_node *dir,
+				 const char *name, rfs_render_fn *render)
 {
 	struct rfs_node *node = add(tree, dir, name, RFS_NODE_TEXT);
-	int r = node ? rfs_text_new(render, tree->inv, &node->text) : -ENOMEM;
 
-	if (r == 0)
-		*ret = node->text;
-	return r;
+	if (!node || rfs_text_new(render, tree->inv, &node->text) < 0)
+		return NULL;
+	return node->text;
 }
 
 /* rescue/DISK.map and rescue/DISK.json */
@@ -112,7 +111,8 @@ static int add_rescue(struct rfs_tree *tree, struct rfs_node *dir,
 			 kinds[i].suffix);
 		if (!is_a_file_name(name))
 			continue;
-		if (add_text(tree, dir, name, kinds[i].render, &text) < 0)
+		text = add_text(tree, dir, name, kinds[i].render);
+		if (!text)
 			return -ENOMEM;
 		text->image = img;
 	}
@@ -168,12 +168,14 @@ static int add_instance(struct rfs_tree *tree, struct rfs_node *instances,
 	struct rfs_node *dir =
 		add(tree, instances, instance->tree_name, RFS_NODE_DIR);
 	struct rfs_node *rescue = NULL;
-	struct rfs_text *json;
+	struct rfs_text *json = NULL;
 
 	if (dir)
 		rescue = add(tree, dir, "rescue", RFS_NODE_DIR);
-	if (!rescue || add_text(tree, dir, "instance.json", rfs_render_instance,
-				&json) < 0)
+	if (rescue)
+		json = add_text(tree, dir, "instance.json",
+				rfs_render_instance);
+	if (!json)
 		return -ENOMEM;
 	json->instance = instance;
 	if (add_disks(tree, dir, rescue, instance) < 0)
@@ -335,7 +337,6 @@ static void sort_tree(struct rfs_tree *tree, struct rfs_node *dir)
 
 static int build(struct rfs_tree *tree)
 {
-	struct rfs_text *readme;
 	size_t ndisks = 0;
 
 	for (size_t i = 0; i < tree->inv->ninstances; i++)
@@ -344,8 +345,7 @@ static int build(struct rfs_tree *tree)
 	tree->root = add(tree, NULL, "", RFS_NODE_DIR);
 	if (!tree->images || !tree->root)
 		return -ENOMEM;
-	if (add_text(tree, tree->root, "README", rfs_render_readme, &readme) <
-		    0 ||
+	if (!add_text(tree, tree->root, "README", rfs_render_readme) ||
 	    add_instances(tree) < 0 || add_hosts(tree) < 0)
 		return -ENOMEM;
 	return add_sources(tree);
