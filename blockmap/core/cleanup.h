@@ -31,7 +31,7 @@ static inline void rfs_cleanup_file(FILE **f)
 
 /* The pointer's value, which the variable gives up. */
 #define RFS_STEAL(p)                                                           \
-	({                                                                     \
+	__extension__({                                                        \
 		__typeof__(p) s_ = (p);                                        \
 		(p) = NULL;                                                    \
 		s_;                                                            \
