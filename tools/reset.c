@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -145,6 +147,13 @@ static uint64_t written_bytes(const char *image)
 	return strtoull(text, NULL, 10);
 }
 
+static bool is_mounted(const char *mountpoint)
+{
+	struct statfs fs;
+
+	return statfs(mountpoint, &fs) == 0 && fs.f_type == FUSE_SUPER_MAGIC;
+}
+
 static int ask_mount(const struct request *req, const char *mountpoint)
 {
 	RFS_CLEANUP_FREE char *image = NULL;
@@ -156,6 +165,13 @@ static int ask_mount(const struct request *req, const char *mountpoint)
 		image = NULL;
 		rfs_no_memory(&err);
 		return rfs_complain(&err, RFS_EXIT_SOURCE);
+	}
+	if (!is_mounted(mountpoint)) {
+		rfs_fail(&err, EBUSY,
+			 "the mount at %s is just beginning or ending; try "
+			 "again in a moment",
+			 mountpoint);
+		return rfs_complain(&err, RFS_EXIT_BUSY);
 	}
 	if (access(image, F_OK) < 0) {
 		rfs_fail(&err, errno,
