@@ -444,6 +444,73 @@ int rfs_merge_report(struct rfs_merge *m, struct rfs_range range,
 	return r;
 }
 
+static bool has_generation(const struct rfs_candidate *c)
+{
+	return c->reader && c->generation.mtime_ns != RFS_TIME_UNKNOWN;
+}
+
+/* The fact that holds a candidate's generation, and what it is now. */
+static int generation_fact(const struct rfs_candidate *c, char **ret_key,
+			   char **ret_is, struct rfs_error *err)
+{
+	*ret_key = *ret_is = NULL;
+	if (asprintf(ret_key, "generation of %s", c->origin->name) < 0 ||
+	    asprintf(ret_is, "%" PRIu64 " %" PRId64, c->generation.size,
+		     c->generation.mtime_ns) < 0)
+		return rfs_no_memory(err);
+	return 0;
+}
+
+/* A backup that was written anew, or a damaged host that still runs: its bytes
+ * are not those that the choices were made by. */
+static int check_unchanged(const struct rfs_merge *m,
+			   const struct rfs_candidate *c, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *key = NULL;
+	RFS_CLEANUP_FREE char *was = NULL;
+	RFS_CLEANUP_FREE char *is = NULL;
+	int r = generation_fact(c, &key, &is, err);
+
+	if (r < 0)
+		return r;
+	r = rfs_state_fact(m->choices.state, m->choices.object, key, &was, err);
+	if (r == -ENOENT)
+		return rfs_state_set_fact(m->choices.state, m->choices.object,
+					  key, is, err);
+	if (r < 0 || strcmp(was, is) == 0 || m->policy.take_changed)
+		return r;
+	return rfs_fail(err, ESTALE,
+			"%s: its file on %s has changed since it was first "
+			"read, and a view does not change under its reader; "
+			"unmount and 'rescuefs refresh' takes it as it is "
+			"now, or use a new --state",
+			m->name, c->origin->name);
+}
+
+static int check_candidates(const struct rfs_merge *m, struct rfs_error *err)
+{
+	int r = 0;
+
+	for (size_t k = 0; k < m->ncandidates && r == 0; k++)
+		if (has_generation(&m->candidates[k]))
+			r = check_unchanged(m, &m->candidates[k], err);
+	return r;
+}
+
+static int remember_generation(const struct rfs_merge *m,
+			       const struct rfs_candidate *c,
+			       struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *key = NULL;
+	RFS_CLEANUP_FREE char *is = NULL;
+	int r = generation_fact(c, &key, &is, err);
+
+	if (r < 0)
+		return r;
+	return rfs_state_set_fact(m->choices.state, m->choices.object, key, is,
+				  err);
+}
+
 static int copy_candidates(struct rfs_merge *m, struct rfs_state *state,
 			   const struct rfs_candidate *from, size_t n,
 			   struct rfs_error *err)
@@ -488,6 +555,8 @@ int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
 							   : "there is none");
 	if (r == 0)
 		r = rfs_kept_open(&m->choices, state, id, "choices", err);
+	if (r == 0)
+		r = check_candidates(m, err);
 	if (r < 0) {
 		rfs_merge_close(m);
 		return r;
@@ -534,6 +603,9 @@ int rfs_merge_forget(struct rfs_merge *m, struct rfs_error *err)
 {
 	int r = rfs_kept_forget(&m->choices, err);
 
+	for (size_t k = 0; k < m->ncandidates && r == 0; k++)
+		if (has_generation(&m->candidates[k]))
+			r = remember_generation(m, &m->candidates[k], err);
 	atomic_fetch_add(&m->version, 1);
 	return r;
 }

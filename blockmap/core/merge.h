@@ -20,6 +20,9 @@ struct rfs_candidate {
 	const struct rfs_origin *origin; /* whose copy it is */
 	const char *kind;		 /* "damaged", "backup", "live" */
 	int64_t as_of_ns;
+	/* Of its file: a source that changes under what was chosen from it
+	 * would change the view.  An unknown time is not checked. */
+	struct rfs_generation generation;
 	const char *error; /* why it could not be opened, or NULL */
 	/* The same bytes as the first candidate's: what it gives is fresh. */
 	bool is_same_generation;
@@ -28,11 +31,13 @@ struct rfs_candidate {
 struct rfs_merge_policy {
 	bool withhold_stale; /* fill = none: a stale block is not served */
 	bool zero_lost;	     /* lost = zero: zeros instead of EIO */
+	bool take_changed;   /* a refresh: take the sources as they are now */
 };
 
 struct rfs_merge;
 
-/* 'id' names the disk in the state.  The candidates array is copied and the
+/* -ESTALE if the file of a source is another than when choices were first made,
+ * unless policy.take_changed.  'id' names the disk in the state.  The candidates array is copied and the
  * readers referenced; strings and origins outlive the merge. */
 int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
 		   struct rfs_merge_policy policy,
@@ -55,7 +60,7 @@ int rfs_merge_report(struct rfs_merge *m, struct rfs_range range,
 /* Keeps what was learned since the last call. */
 int rfs_merge_sync(struct rfs_merge *m, struct rfs_error *err);
 
-/* Forgets the choices. */
+/* Forgets the choices, and takes the sources' files as they are now. */
 int rfs_merge_forget(struct rfs_merge *m, struct rfs_error *err);
 
 size_t rfs_merge_candidates(const struct rfs_merge *m,

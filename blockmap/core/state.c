@@ -548,7 +548,7 @@ static int get_version(struct rfs_state *st, int *ret, struct rfs_error *err)
 static int check_schema(struct rfs_state *st, struct rfs_error *err)
 {
 	char text[64];
-	int version, r;
+	int version = 0, r;
 
 	r = get_version(st, &version, err);
 	if (r < 0)

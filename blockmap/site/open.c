@@ -395,6 +395,7 @@ static void open_candidate(struct rfs_opener *op, const struct rfs_disk *disk,
 		.origin = &copy->source->origin,
 		.kind = rfs_source_kind_name(copy->source->kind),
 		.as_of_ns = copy->as_of_ns,
+		.generation = copy->generation,
 		.is_same_generation = twin == &disk->copies[0],
 	};
 	if (twin || open_copy(op, disk, copy, true, &ret->reader, &why) == 0)
@@ -415,12 +416,15 @@ static struct rfs_merge_policy policy_of(const struct rfs_site *site,
 		fill = rule->fill;
 	if (rule && rule->lost >= 0)
 		lost = rule->lost;
-	return (struct rfs_merge_policy){ fill == RFS_FILL_NONE,
-					  lost == RFS_LOST_ZERO };
+	return (struct rfs_merge_policy){
+		.withhold_stale = fill == RFS_FILL_NONE,
+		.zero_lost = lost == RFS_LOST_ZERO,
+	};
 }
 
-int rfs_opener_view(struct rfs_opener *op, const struct rfs_disk *disk,
-		    struct rfs_view **ret, struct rfs_error *err)
+static int open_view(struct rfs_opener *op, const struct rfs_disk *disk,
+		     bool take_changed, struct rfs_view **ret,
+		     struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE struct rfs_candidate *list = NULL;
 	RFS_CLEANUP_FREE char *name = NULL;
@@ -437,12 +441,19 @@ int rfs_opener_view(struct rfs_opener *op, const struct rfs_disk *disk,
 	config.name = name;
 	config.state = op->state;
 	config.policy = policy_of(op->inv->site, disk->rule);
+	config.policy.take_changed = take_changed;
 	config.candidates = list;
 	config.ncandidates = disk->ncopies;
 	r = rfs_view_open(&config, ret, err);
 	for (size_t i = 0; i < disk->ncopies; i++)
 		rfs_reader_unref(list[i].reader);
 	return r;
+}
+
+int rfs_opener_view(struct rfs_opener *op, const struct rfs_disk *disk,
+		    struct rfs_view **ret, struct rfs_error *err)
+{
+	return open_view(op, disk, false, ret, err);
 }
 
 /* The sectors that failed in any file opened so far may be asked for again. */
@@ -464,7 +475,7 @@ int rfs_opener_refresh(struct rfs_opener *op, const struct rfs_disk *disk,
 	struct rfs_view *view;
 	int r, closed;
 
-	r = rfs_opener_view(op, disk, &view, err);
+	r = open_view(op, disk, true, &view, err);
 	if (r < 0)
 		return r;
 	r = rfs_view_refresh(view, err);

@@ -53,7 +53,7 @@ expected_image()
 		"600 $(id -u)" ]
 	cmp "$MNT/instances/april-ci/console.log" \
 		"$BM/$NOVA/$APRIL_UUID/console.log"
-	run jq -r '.uuid, .flavor.name // .flavor' \
+	run jq -r '.uuid, .flavor' \
 		"$MNT/instances/april-ci/instance.json"
 	[ "${lines[0]}" = "$APRIL_UUID" ]
 	[ "${lines[1]}" = m1.small ]

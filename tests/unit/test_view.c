@@ -23,29 +23,41 @@ struct scene {
 	char *dir;
 	struct rfs_state *state;
 	struct rfs_merge_policy policy;
+	struct rfs_generation generation; /* of the damaged copy */
 	struct rfs_view *view;
 };
 
-static void scene_open(struct scene *s)
+static int try_open(struct scene *s, struct rfs_error *err)
 {
 	struct rfs_reader *now = memdisk_reader(&s->now, &host);
 	struct rfs_reader *before = memdisk_reader(&s->before, &backup);
 	const struct rfs_candidate candidates[] = {
-		{ now, &host, "damaged", 2, NULL, false },
-		{ before, &backup, "backup", 1, NULL, false },
+		{ now, &host, "damaged", 2, s->generation, NULL, false },
+		{ before, &backup, "backup", 1, { SIZE, 5 }, NULL, false },
 	};
-	const struct rfs_view_config config = { "uuid/disk", "april-ci/disk",
-						s->state,    s->policy,
-						candidates,  2 };
-	struct rfs_error err = RFS_ERROR_INIT;
+	struct rfs_view_config config = { 0 };
+	int r = 0;
 
 	if (!s->state)
-		assert_int_equal(
-			rfs_state_open(s->dir, "test", &s->state, &err), 0);
-	((struct rfs_view_config *)(uintptr_t)&config)->state = s->state;
-	assert_int_equal(rfs_view_open(&config, &s->view, &err), 0);
+		r = rfs_state_open(s->dir, "test", &s->state, err);
+	assert_int_equal(r, 0);
+	config.id = "uuid/disk";
+	config.name = "april-ci/disk";
+	config.state = s->state;
+	config.policy = s->policy;
+	config.candidates = candidates;
+	config.ncandidates = 2;
+	r = rfs_view_open(&config, &s->view, err);
 	rfs_reader_unref(now);
 	rfs_reader_unref(before);
+	return r;
+}
+
+static void scene_open(struct scene *s)
+{
+	struct rfs_error err = RFS_ERROR_INIT;
+
+	assert_int_equal(try_open(s, &err), 0);
 }
 
 /* As an unmount and a mount. */
@@ -197,6 +209,36 @@ static void a_fresh_block_never_turns_stale(void **data)
 		-EIO);
 }
 
+static void a_source_that_changed_needs_a_refresh(void **data)
+{
+	struct scene *s = *data;
+	struct rfs_error err = RFS_ERROR_INIT;
+	uint8_t note[100] = { 1 };
+
+	assert_int_equal(rfs_view_write(s->view, rfs_range(0, 100), note, NULL),
+			 0);
+	assert_int_equal(rfs_view_close(s->view, NULL), 0);
+	s->view = NULL;
+	s->generation.mtime_ns++;
+	assert_int_equal(try_open(s, &err), -ESTALE);
+	assert_non_null(strstr(err.text, "bm0002"));
+	/* A refresh that is refused takes nothing over. */
+	s->policy.take_changed = true;
+	scene_open(s);
+	assert_int_equal(rfs_view_refresh(s->view, NULL), -EBUSY);
+	assert_int_equal(rfs_view_close(s->view, NULL), 0);
+	s->view = NULL;
+	s->policy.take_changed = false;
+	assert_int_equal(try_open(s, &err), -ESTALE);
+	s->policy.take_changed = true;
+	scene_open(s);
+	assert_int_equal(rfs_view_reset(s->view, NULL), 0);
+	assert_int_equal(rfs_view_refresh(s->view, NULL), 0);
+	s->policy.take_changed = false;
+	scene_reopen(s);
+	expect_bytes(s, 0, s->now.bytes, SIZE);
+}
+
 static void holes_are_known_zero(void **data)
 {
 	struct scene *s = *data;
@@ -344,6 +386,7 @@ int main(void)
 		T(lost_as_zero_is_still_called_lost),
 		T(fill_none_gives_no_stale_block),
 		T(a_fresh_block_never_turns_stale),
+		T(a_source_that_changed_needs_a_refresh),
 		T(holes_are_known_zero),
 		T(a_write_covers_exactly_its_bytes),
 		T(shrunk_and_grown_reads_zero),
