@@ -220,7 +220,7 @@ static int reset(const struct request *req, struct rfs_opener *op)
 	struct rfs_view *view = NULL;
 	int status, r;
 
-	r = rfs_opener_view(op, req->disk, &view, &err);
+	r = rfs_opener_view_changed(op, req->disk, &view, &err);
 	if (r < 0)
 		return order_failed(req, r, &err);
 	status = reset_view(req, view);

@@ -456,6 +456,12 @@ int rfs_opener_view(struct rfs_opener *op, const struct rfs_disk *disk,
 	return open_view(op, disk, false, ret, err);
 }
 
+int rfs_opener_view_changed(struct rfs_opener *op, const struct rfs_disk *disk,
+			    struct rfs_view **ret, struct rfs_error *err)
+{
+	return open_view(op, disk, true, ret, err);
+}
+
 /* The sectors that failed in any file opened so far may be asked for again. */
 static int forget_bad(struct rfs_opener *op, struct rfs_error *err)
 {

@@ -29,6 +29,11 @@ const struct rfs_inventory *rfs_opener_inventory(struct rfs_opener *op);
 int rfs_opener_view(struct rfs_opener *op, const struct rfs_disk *disk,
 		    struct rfs_view **ret, struct rfs_error *err);
 
+/* The same although a source's file has changed since: to drop what was written
+ * to the disk, not to read it. */
+int rfs_opener_view_changed(struct rfs_opener *op, const struct rfs_disk *disk,
+			    struct rfs_view **ret, struct rfs_error *err);
+
 /* One copy of a disk alone, decoded, without help from other sources. */
 int rfs_opener_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 		    const struct rfs_copy *copy, struct rfs_reader **ret,
