@@ -41,6 +41,16 @@ expected_image()
 	patch_from "$BATS_FILE_TMPDIR/want" "$YESTERDAY/$1.raw"
 }
 
+# How often each bad sector of data was asked for, a number a line.
+touches_of_data()
+{
+	local off
+
+	grep '# april-ci\|# base' "$SCENE/faults" | while read -r _ off _; do
+		disk_touches "$W" "$off"
+	done
+}
+
 @test "the tree has the instances by name, by uuid and by id" {
 	[ -f "$MNT/README" ]
 	[ -f "$MNT/instances/april-ci/disk" ]
@@ -208,11 +218,11 @@ expected_image()
 }
 
 @test "what is known of a bad sector outlives the mount; it is left alone" {
-	local before after line
+	local before line
 
-	before=$(grep -o '^eio [0-9]*' "$SCENE/faults" | while read -r _ off; do
-		disk_touches "$W" "$off"
-	done)
+	before=$(touches_of_data)
+	# Finding a bad sector costs two touches at the most.
+	[ "$(sort -n <<<"$before" | tail -1)" -le 2 ]
 	rescue_umount "$W"
 	echo 3 >/proc/sys/vm/drop_caches
 	rescue_mount "$W"
@@ -223,12 +233,7 @@ expected_image()
 		awk '{ print $1, $2 }')
 	[ "$line" = "$(scene_expect data | awk '{ print $2, $3 }' |
 		sort -n)" ]
-	after=$(grep '# april-ci\|# base' "$SCENE/faults" | while read -r _ off _; do
-		disk_touches "$W" "$off"
-	done)
-	[ "$(grep '# april-ci\|# base' "$SCENE/faults" | while read -r _ off _; do
-		disk_touches "$W" "$off"
-	done)" = "$(head -n "$(wc -l <<<"$after")" <<<"$before")" ]
+	[ "$(touches_of_data)" = "$before" ]
 }
 
 @test "a second daemon is told who holds the state" {
@@ -247,14 +252,13 @@ expected_image()
 }
 
 @test "resize2fs -M shrinks the image, and that outlives the mount" {
-	local f=$MNT/instances/april-ci/disk size
+	local f=$MNT/instances/april-ci/disk size blocks sum
 
 	client resize2fs -M "$f"
-	size=$(stat -c %s "$f")
 	blocks=$(dumpe2fs -h "$f" 2>/dev/null |
 		sed -n 's/^Block count: *//p')
-	truncate -s $((blocks * 4096)) "$f"
 	size=$(stat -c %s "$f")
+	[ "$size" -eq $((blocks * 4096)) ]
 	[ "$size" -lt "$(stat -c %s "$TRUTH/april-ci/disk.raw")" ]
 	sum=$(client md5sum <"$f")
 	rescue_umount "$W"
