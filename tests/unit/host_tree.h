@@ -49,7 +49,9 @@ static inline int remove_top(void **state)
 /* "NAME" below the folder, its directories made. */
 static inline void tree_path(char path[TREE_PATH], const char *name)
 {
-	snprintf(path, TREE_PATH, "%s/%s", top, name);
+	int n = snprintf(path, TREE_PATH, "%s/%s", top, name);
+
+	assert_true(n > 0 && n < TREE_PATH);
 	for (char *p = path + 1; (p = strchr(p, '/')); p++) {
 		*p = '\0';
 		mkdir(path, 0755);
