@@ -408,7 +408,7 @@ static int load_l1(struct rfs_qcow2 *q, struct rfs_error *err)
 	if (q->l1.lost)
 		rfs_notes_add(q->notes,
 			      "%s: %zu sectors of the L1 table at %" PRIu64
-			      " cannot be read: nor can what they map",
+			      " cannot be read, nor what they map",
 			      name, rfs_qcow2_table_lost(&q->l1), h->l1_off);
 	if (q->l1.len < len)
 		rfs_notes_add(q->notes,

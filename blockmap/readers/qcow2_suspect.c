@@ -17,6 +17,7 @@
 #define NOTED_TABLES  16	  /* more are counted only */
 #define REFTABLE_MAX  (8u << 20)  /* bytes; QEMU's own limit */
 #define SNAPSHOTS_MAX 65536u
+#define BITMAPS_MAX   65535u
 
 struct census {
 	struct rfs_qcow2 *q;
@@ -46,7 +47,8 @@ static void claim(struct census *c, uint64_t off, uint64_t len)
 		c->claimed[i / 8] |= (uint8_t)(1u << (i % 8));
 }
 
-/* False: not to be had, and the census is partial for it. */
+/* Loads a table and claims it.  False: not to be had, and the census is partial
+ * for it.  The budget bounds what a hostile image can make us claim, too. */
 static bool load(struct census *c, uint64_t off, uint64_t len,
 		 struct rfs_qcow2_table *ret)
 {
@@ -56,6 +58,7 @@ static bool load(struct census *c, uint64_t off, uint64_t len,
 	if (fits && len <= c->budget &&
 	    rfs_qcow2_table_load(c->q->file, off, len, ret, NULL) == 0) {
 		c->budget -= len;
+		claim(c, off, len);
 		if (ret->lost)
 			c->partial = true;
 		return true;
@@ -82,7 +85,6 @@ static void claim_l2(struct census *c, uint64_t off, bool active)
 	struct rfs_qcow2_table t;
 	uint64_t entry;
 
-	claim(c, off, q->cluster_size);
 	if (!load(c, off, q->cluster_size, &t))
 		return;
 	if (active && rfs_qcow2_table_is_zero(&t)) {
@@ -102,7 +104,6 @@ static void claim_l1(struct census *c, uint64_t off, uint64_t entries,
 	struct rfs_qcow2_table t;
 	uint64_t entry;
 
-	claim(c, off, entries * 8);
 	if (!entries || entries > RFS_QCOW2_L1_MAX / 8) {
 		c->partial = c->partial || entries;
 		return;
@@ -168,7 +169,6 @@ static void claim_bitmap(struct census *c, uint64_t off, uint32_t entries)
 	struct rfs_qcow2_table t;
 	uint64_t entry;
 
-	claim(c, off, 8ull * entries);
 	if (!load(c, off, 8ull * entries, &t))
 		return;
 	for (uint64_t i = 0; i < entries; i++)
@@ -183,6 +183,7 @@ static void claim_bitmap(struct census *c, uint64_t off, uint32_t entries)
 static void claim_bitmaps(struct census *c)
 {
 	struct rfs_range ext = c->q->header.bitmaps;
+	uint32_t most = BITMAPS_MAX;
 	uint8_t p[24];
 	uint64_t at, end;
 
@@ -195,7 +196,8 @@ static void claim_bitmaps(struct census *c)
 	}
 	end = at + get64(p + 8);
 	claim(c, at, end - at);
-	while (at + sizeof(p) <= end && read_at(c, at, sizeof(p), p)) {
+	while (most-- && !c->partial && at + sizeof(p) <= end &&
+	       read_at(c, at, sizeof(p), p)) {
 		claim_bitmap(c, get64(p), get32(p + 8));
 		at += sizeof(p) + get16(p + 18) + get32(p + 20);
 		at = (at + 7) & ~7ull;
@@ -242,7 +244,6 @@ static void compare_refcounts(struct census *c)
 	struct rfs_qcow2_table t;
 	uint64_t entry;
 
-	claim(c, h->refcounts_off, len);
 	if (len > REFTABLE_MAX || !load(c, h->refcounts_off, len, &t)) {
 		c->partial = true;
 		return;

@@ -403,10 +403,10 @@ static void note_lost(struct rfs_qcow2 *q, const struct rfs_qcow2_l2 *l2)
 
 	if (t->lost)
 		rfs_notes_add(q->notes,
-			      "%s: %zu sectors of the L2 table at %" PRIu64
-			      " cannot be read: nor can what they map",
+			      "%s: %zu of %zu sectors of the L2 table at "
+			      "%" PRIu64 " cannot be read, nor what they map",
 			      rfs_reader_name(q->file), rfs_qcow2_table_lost(t),
-			      t->off);
+			      t->len / RFS_SECTOR, t->off);
 	if (t->len < q->cluster_size)
 		rfs_notes_add(q->notes,
 			      "%s: the L2 table at %" PRIu64
