@@ -18,7 +18,7 @@ disk_start()
 	else
 		: >"$work/faults"
 	fi
-	nbdkit -r -t 32 -P "$work/nbdkit.pid" -U "$work/socket" \
+	setsid nbdkit -r -t 32 -P "$work/nbdkit.pid" -U "$work/socket" \
 		"$RESCUEFS_BUILD/tests/faults/faults.so" "file=$image" \
 		"faults=$work/faults" "counts=$work/counts" 3>&- 4>&- ||
 		die "nbdkit does not start" || return
