@@ -1,0 +1,82 @@
+#!/usr/bin/env bats
+# A mount ends when it is told to, whatever goes on inside.
+bats_require_minimum_version 1.5.0
+
+load lib/common
+load lib/nova
+load lib/mount
+load lib/small
+
+setup_file()
+{
+	small_setup_file
+}
+
+setup()
+{
+	small_setup
+	start
+}
+
+# Mounts in the foreground; PID_FILE has the process that serves.
+start()
+{
+	MNT=$W/rescue
+	PID_FILE=$W/pid
+	rescue_mount "$W" -f </dev/null >"$W/log" 2>&1 3>&- 4>&- &
+	wait_until 10 test -f "$MNT/README"
+	pgrep -f -- "--state $W/state" | tail -1 >"$PID_FILE"
+}
+
+teardown()
+{
+	rescue_umount "$W"
+}
+
+ended()
+{
+	wait_until 10 is_gone "$(<"$PID_FILE")"
+	! is_mounted "$MNT"
+}
+
+end_with()
+{
+	kill "-$1" "$(<"$PID_FILE")"
+	ended
+}
+
+@test "a signal, with someone inside" {
+	(
+		cd "$MNT/instances"
+		end_with TERM
+	)
+	start
+	end_with HUP
+}
+
+@test "under load" {
+	while cat "$MNT/instances/torn/disk"; do :; done >/dev/null 2>&1 3>&- &
+	while find "$MNT/instances" "$MNT/hosts" -ls; do :; done >/dev/null 2>&1 3>&- &
+	sleep 1
+	end_with TERM
+}
+
+@test "umount, and what was written is there in the next mount" {
+	printf hello | client dd of="$MNT/instances/kept/disk" conv=notrunc \
+		status=none
+	umount "$MNT"
+	ended
+	rescue_mount "$W"
+	[ "$(client head -c5 "$MNT/instances/kept/disk")" = hello ]
+}
+
+@test "a mount whose process died is told, and how to end it" {
+	kill -9 "$(<"$PID_FILE")"
+	wait_until 10 is_gone "$(<"$PID_FILE")"
+	run ! client "$RESCUEFS" mount --backup "$BACKUP" --state "$W/state" \
+		"$MNT"
+	[[ $output = *"$MNT"* ]]
+	umount "$MNT"
+	rescue_mount "$W"
+	[ -f "$MNT/README" ]
+}
