@@ -134,6 +134,8 @@ void rfs_extmap_fini(struct rfs_extmap *map)
 	for (size_t i = 0; i < map->count; i++)
 		free(map->items[i]);
 	free(map->items);
+	free(map->spare[0]);
+	free(map->spare[1]);
 	*map = (struct rfs_extmap){ 0 };
 }
 
@@ -294,7 +296,6 @@ static bool set_quickly(struct rfs_extmap *map, struct rfs_range range,
 int rfs_extmap_set(struct rfs_extmap *map, struct rfs_range range,
 		   uint32_t value)
 {
-	struct rfs_extmap_leaf *spare[2] = { NULL, NULL };
 	struct rfs_run run = { range, value }, tail;
 	size_t want = map->count + 2;
 
@@ -306,20 +307,18 @@ int rfs_extmap_set(struct rfs_extmap *map, struct rfs_range range,
 			return -ENOMEM;
 	/* Two at the most: one for the run, one for the tail. */
 	for (int i = 0; i < 2; i++) {
-		spare[i] = malloc(sizeof(*spare[i]));
-		if (!spare[i]) {
-			free(spare[0]);
+		if (!map->spare[i])
+			map->spare[i] = malloc(sizeof(*map->spare[i]));
+		if (!map->spare[i])
 			return -ENOMEM;
-		}
 	}
 	carve(map, range, &tail);
 	if (tail.range.len)
-		insert_run(map, seek(map, tail.range.off), tail, &spare[0]);
+		insert_run(map, seek(map, tail.range.off), tail,
+			   &map->spare[0]);
 	if (value) {
 		absorb(map, &run);
-		insert_run(map, seek(map, run.range.off), run, &spare[1]);
+		insert_run(map, seek(map, run.range.off), run, &map->spare[1]);
 	}
-	free(spare[0]);
-	free(spare[1]);
 	return 0;
 }

@@ -32,6 +32,8 @@ struct rfs_extmap {
 	size_t count; /* of leaves, none of them empty */
 	size_t room;
 	size_t runs;
+	/* Leaves for the next change, so that most changes allocate nothing. */
+	struct rfs_extmap_leaf *spare[2];
 };
 
 /* Sets every byte of 'range'.  0, or -ENOMEM with the map as it was. */
