@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -48,7 +48,11 @@ static int open_host(struct rfs_handle *h, struct rfs_front *front,
 		return -EACCES;
 	if (r < 0)
 		return r;
-	h->is_direct = source && source->kind == RFS_DAMAGED;
+	/* Opening may have found that an older, smaller copy is the one to
+	 * serve: with the size it was told before, the kernel's cache would
+	 * fill up with zeros that nobody has. */
+	h->is_direct = source->kind == RFS_DAMAGED ||
+		       source != node->host.host->sources[0];
 	return 0;
 }
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* A listing is made when a directory is opened and stays as it is until it is
  * closed: it is the kernel's own form, so that each request is a piece of it.
  */

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* The README at the top of the mount: what this is, in a screenful. */
 #include "fs/text.h"
 

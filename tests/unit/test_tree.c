@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-3.0-or-later */
+// SPDX-License-Identifier: GPL-3.0-or-later
 /* The mount's tree, without a mount: which names it has, and the nodes that
  * come and go below hosts/. */
 #include <setjmp.h>
