@@ -15,9 +15,10 @@
 /* How long the kernel may believe what it was told, in seconds.  The tree and
  * the sources do not change; an image changes through the kernel itself, which
  * then asks again, or by a reset, which tells it.  What is left is its
- * st_blocks.  A generated file changes at any time. */
+ * st_blocks.  Opening a host's file may show that an older copy is the one to
+ * serve.  A generated file changes at any time. */
 #define RFS_TIMEOUT_STATIC 3600.0
-#define RFS_TIMEOUT_HOST   60.0
+#define RFS_TIMEOUT_HOST   1.0
 #define RFS_TIMEOUT_IMAGE  1.0
 #define RFS_TIMEOUT_TEXT   0.0
 

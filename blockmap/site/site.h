@@ -74,8 +74,8 @@ struct rfs_site {
 struct rfs_source_spec {
 	enum rfs_source_kind kind;
 	const char *root;
-	const char *name;  /* NULL: made from the path */
-	const char *host;  /* NULL: made from the paths, see docs/site-file.md */
+	const char *name; /* NULL: made from the path */
+	const char *host; /* NULL: made from the paths, see docs/site-file.md */
 	const char *taken; /* NULL: told by a date in the path, or unknown */
 };
 

@@ -293,7 +293,7 @@ touches_of_data()
 	pid=$(cut -d' ' -f1 "$STATE/lock")
 	kill -TERM "$pid"
 	wait_until 20 is_gone "$pid"
-	! is_mounted "$MNT"
+	run ! is_mounted "$MNT"
 }
 
 @test "the sources are what they were" {
