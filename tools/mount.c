@@ -458,16 +458,13 @@ static int read_mountpoint(struct mount *m, const char *path,
 	struct stat st;
 
 	m->mountpoint = realpath(path, NULL);
-	if (!m->mountpoint && errno == ENOTCONN)
-		return rfs_fail(err, ENOTCONN,
-				"%s: a mount that died is in the way; umount "
-				"%s",
-				path, path);
 	if (!m->mountpoint || stat(m->mountpoint, &st) < 0)
 		return rfs_fail(err, errno, "mount point %s: %s%s", path,
 				strerror(errno),
 				errno == ENOENT ? "; make the directory first"
-						: "");
+				: errno == ENOTCONN ? ": a mount that died is "
+						      "in the way; umount it"
+						    : "");
 	if (!S_ISDIR(st.st_mode))
 		return rfs_fail(err, ENOTDIR, "mount point %s: is no directory",
 				path);
