@@ -59,7 +59,7 @@ static int load_page(uint64_t page, const void *bytes, size_t len, void *data,
 	const uint8_t *p = bytes, *end = p + len;
 	uint64_t pos, gap, n, value, limit;
 
-	if (page >= RFS_SIZE_MAX / RFS_KEPT_PAGE)
+	if (page > RFS_SIZE_MAX / RFS_KEPT_PAGE)
 		goto damaged;
 	pos = page * RFS_KEPT_PAGE;
 	limit = pos + RFS_KEPT_PAGE;

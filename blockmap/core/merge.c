@@ -24,6 +24,9 @@
  * wanted (fill = none).  Read again where they are. */
 #define WITHHELD (UINT32_MAX >> 4)
 
+/* The disk's size as its sources had it when blocks were first chosen. */
+#define SIZE_FACT "sources' size"
+
 struct rfs_merge {
 	char *name;
 	struct rfs_merge_policy policy;
@@ -330,12 +333,12 @@ static int serve(struct request *q)
 int rfs_merge_read(struct rfs_merge *m, struct rfs_range range, void *buf,
 		   struct rfs_ranges *bad, struct rfs_error *err)
 {
-	struct request q = { m, range, buf, bad, err, 0, 0, 0 };
-	size_t before = bad->count;
+	struct rfs_ranges mine = { 0 };
+	struct request q = { m, range, buf, &mine, err, 0, 0, 0 };
 	int r;
 
 	do {
-		bad->count = before;
+		rfs_ranges_clear(&mine);
 		q.outrun = false;
 		r = serve(&q);
 	} while (r == 0 && q.outrun);
@@ -344,9 +347,13 @@ int rfs_merge_read(struct rfs_merge *m, struct rfs_range range, void *buf,
 	/* If it cannot be kept now, the next sync tries again and tells. */
 	if (q.deviated && q.learned)
 		rfs_kept_save(&m->choices, NULL);
-	if (r < 0)
-		return r;
-	return bad->count > before ? -EIO : 0;
+	if (r == 0 && mine.count)
+		r = -EIO;
+	for (size_t i = 0; i < mine.count && r == -EIO; i++)
+		if (rfs_ranges_add(bad, mine.items[i]) < 0)
+			r = rfs_no_memory(err);
+	rfs_ranges_fini(&mine);
+	return r;
 }
 
 static const struct rfs_candidate *first_open(const struct rfs_merge *m)
@@ -534,6 +541,37 @@ static int copy_candidates(struct rfs_merge *m, struct rfs_state *state,
 	return 0;
 }
 
+/* The size is a choice too: with the first source away, or back, it would be
+ * another (P4).  It holds from the first block that was chosen. */
+static int choose_size(struct rfs_merge *m, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *was = NULL;
+	char is[32];
+	uint64_t size = rfs_reader_size(first_open(m)->reader);
+	char *end;
+	int r;
+
+	m->size = size;
+	if (m->policy.take_changed && m->choices.map.count)
+		return 0;
+	snprintf(is, sizeof(is), "%" PRIu64, size);
+	r = rfs_state_fact(m->choices.state, m->choices.object, SIZE_FACT, &was,
+			   err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r == 0 && strcmp(was, is) == 0)
+		return 0;
+	if (r == -ENOENT || !m->choices.map.count)
+		return rfs_state_set_fact(m->choices.state, m->choices.object,
+					  SIZE_FACT, is, err);
+	errno = 0;
+	m->size = strtoull(was, &end, 10);
+	if (errno || *end || end == was || m->size > RFS_SIZE_MAX)
+		return rfs_fail(err, EBADMSG,
+				"the state's size of %s is damaged", m->name);
+	return 0;
+}
+
 int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
 		   struct rfs_merge_policy policy,
 		   const struct rfs_candidate *candidates, size_t ncandidates,
@@ -557,11 +595,12 @@ int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
 		r = rfs_kept_open(&m->choices, state, id, "choices", err);
 	if (r == 0)
 		r = check_candidates(m, err);
+	if (r == 0)
+		r = choose_size(m, err);
 	if (r < 0) {
 		rfs_merge_close(m);
 		return r;
 	}
-	m->size = rfs_reader_size(first_open(m)->reader);
 	*ret = m;
 	return 0;
 }
@@ -584,6 +623,13 @@ uint64_t rfs_merge_size(const struct rfs_merge *m)
 	return m->size;
 }
 
+uint64_t rfs_merge_reach(const struct rfs_merge *m)
+{
+	uint64_t now = rfs_reader_size(first_open(m)->reader);
+
+	return now > m->size ? now : m->size;
+}
+
 uint64_t rfs_merge_allocated(const struct rfs_merge *m)
 {
 	return rfs_reader_allocated(first_open(m)->reader);
@@ -603,6 +649,9 @@ int rfs_merge_forget(struct rfs_merge *m, struct rfs_error *err)
 {
 	int r = rfs_kept_forget(&m->choices, err);
 
+	if (r == 0)
+		r = rfs_state_forget_fact(m->choices.state, m->choices.object,
+					  SIZE_FACT, err);
 	for (size_t k = 0; k < m->ncandidates && r == 0; k++)
 		if (has_generation(&m->candidates[k]))
 			r = remember_generation(m, &m->candidates[k], err);

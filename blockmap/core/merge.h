@@ -45,11 +45,15 @@ int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
 		   struct rfs_merge **ret, struct rfs_error *err);
 void rfs_merge_close(struct rfs_merge *m);
 
+/* The disk's size, as it was when its first block was chosen. */
 uint64_t rfs_merge_size(const struct rfs_merge *m);
+/* How far it can be read: further than the size where a longer source came
+ * back since.  What an overlay was written on may reach so far. */
+uint64_t rfs_merge_reach(const struct rfs_merge *m);
 uint64_t rfs_merge_allocated(const struct rfs_merge *m);
 uint64_t rfs_merge_version(const struct rfs_merge *m);
 
-/* As rfs_reader_read; range lies within the size. */
+/* As rfs_reader_read; range lies within the reach. */
 int rfs_merge_read(struct rfs_merge *m, struct rfs_range range, void *buf,
 		   struct rfs_ranges *bad, struct rfs_error *err);
 int rfs_merge_extents(struct rfs_merge *m, struct rfs_range range,

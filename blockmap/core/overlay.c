@@ -5,6 +5,10 @@
  * freed only when a map without it is on the disk.  Map entries beyond the
  * size are of an interrupted change and are dropped when it is opened.
  *
+ * The base's size of when it was first written to is kept as well: up to there
+ * a byte that nobody wrote is the base's, also on a day when the base is found
+ * shorter, and beyond it is zero, however far the disk is grown.
+ *
  * The gate: a change to the file and to the map together is made with the gate
  * shared; a sync, a truncation and a reset have it alone, so that no map that
  * is saved speaks of data which the sync before it did not cover.
@@ -27,13 +31,16 @@
 struct rfs_overlay {
 	char *id;
 	struct rfs_state *state;
-	uint64_t base_size;
-	pthread_rwlock_t gate; /* see above; taken before map.lock */
+	uint64_t base_size;		/* of the base as it is now */
+	atomic_uint_fast64_t zero_from; /* the base's size of when it was
+					 * first written to */
+	pthread_rwlock_t gate;		/* see above; taken before map.lock */
 	struct rfs_kept map;
 	atomic_uint_fast64_t size;
 	atomic_uint_fast64_t version;
 	atomic_bool written; /* false: the map is empty, the size the base's */
-	uint64_t saved_size; /* guarded by the gate, held alone */
+	uint64_t saved_size; /* guarded by the gate, held alone; so is: */
+	bool base_saved;     /* the state has zero_from */
 	pthread_mutex_t file_lock; /* guards opening the file, and to_free */
 	atomic_int fd;		   /* -1 until the first write */
 	struct rfs_extmap to_free; /* 1: storage to be given up */
@@ -62,27 +69,59 @@ static void changed(struct rfs_overlay *o)
 	atomic_fetch_add(&o->version, 1);
 }
 
-static int load_size(struct rfs_overlay *o, struct rfs_error *err)
+/* 1 and the number, or 0 where the state has none. */
+static int load_number(struct rfs_overlay *o, const char *key, uint64_t *ret,
+		       struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *text = NULL;
-	uint64_t size = o->base_size;
+	uint64_t n;
 	char *end;
 	int r;
 
-	r = rfs_state_fact(o->state, o->id, "size", &text, err);
-	if (r == 0) {
-		errno = 0;
-		size = strtoull(text, &end, 10);
-		if (errno || *end || end == text || size > RFS_SIZE_MAX)
-			return rfs_fail(err, EBADMSG,
-					"the state's size of %s is damaged",
-					o->id);
-	} else if (r != -ENOENT) {
+	r = rfs_state_fact(o->state, o->id, key, &text, err);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (errno || *end || end == text || n > RFS_SIZE_MAX)
+		return rfs_fail(err, EBADMSG, "the state's %s of %s is damaged",
+				key, o->id);
+	*ret = n;
+	return 1;
+}
+
+static int save_number(struct rfs_overlay *o, const char *key, uint64_t n,
+		       struct rfs_error *err)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%" PRIu64, n);
+	return rfs_state_set_fact(o->state, o->id, key, text, err);
+}
+
+static int load_size(struct rfs_overlay *o, struct rfs_error *err)
+{
+	uint64_t base = o->base_size, size;
+	int r;
+
+	r = load_number(o, "base size", &base, err);
+	if (r < 0)
 		return r;
+	o->base_saved = r > 0;
+	size = base;
+	r = load_number(o, "size", &size, err);
+	if (r < 0)
+		return r;
+	o->saved_size = r > 0 ? size : base;
+	r = rfs_kept_set(&o->map, rfs_range_to(size, RFS_SIZE_MAX), 0, err);
+	if (r == 0 && !o->map.map.count && size == base) {
+		/* Nothing is written: the base as it is now. */
+		o->base_saved = o->base_saved && base == o->base_size;
+		base = size = o->base_size;
 	}
+	atomic_store(&o->zero_from, base);
 	atomic_store(&o->size, size);
-	o->saved_size = size;
-	return rfs_kept_set(&o->map, rfs_range_to(size, RFS_SIZE_MAX), 0, err);
+	return r;
 }
 
 static int open_parts(struct rfs_overlay *o, struct rfs_error *err)
@@ -93,9 +132,9 @@ static int open_parts(struct rfs_overlay *o, struct rfs_error *err)
 		r = load_size(o, err);
 	if (r < 0)
 		return r;
-	atomic_store(&o->written,
-		     o->map.map.count > 0 ||
-			     atomic_load(&o->size) != o->base_size);
+	atomic_store(&o->written, o->map.map.count > 0 ||
+					  atomic_load(&o->size) !=
+						  atomic_load(&o->zero_from));
 	if (!o->map.map.count)
 		return 0;
 	r = file_fd(o, false, err);
@@ -168,11 +207,37 @@ uint64_t rfs_overlay_allocated(struct rfs_overlay *o)
 struct rfs_run rfs_overlay_find(struct rfs_overlay *o, uint64_t off,
 				struct rfs_range within)
 {
+	uint64_t zero_from = atomic_load(&o->zero_from);
+	struct rfs_run run;
+
 	if (!rfs_overlay_is_written(o))
 		return (struct rfs_run){
 			rfs_range_to(off, rfs_range_end(within)), 0
 		};
-	return rfs_kept_find(&o->map, off, within);
+	run = rfs_kept_find(&o->map, off, within);
+	if (run.value != RFS_OVERLAY_NONE)
+		return run;
+	if (off >= zero_from)
+		run.value = RFS_OVERLAY_ZERO;
+	else
+		run.range = rfs_range_cut(run.range, rfs_range(0, zero_from));
+	return run;
+}
+
+/* The file has less than the map says.  Only a reset makes it shorter, and
+ * takes the map first. */
+static int fail_short(struct rfs_overlay *o, uint64_t off, uint64_t end,
+		      struct rfs_error *err)
+{
+	struct rfs_range rest = rfs_range_to(off, end);
+
+	if (rfs_kept_find(&o->map, off, rest).value != RFS_OVERLAY_DATA)
+		return 0;
+	return rfs_fail(err, EIO,
+			"%s: of what was written, %" PRIu64 " bytes at "
+			"%" PRIu64 " are not in the state directory any more; "
+			"put a copy of it back, or 'rescuefs reset'",
+			o->id, rest.len, off);
 }
 
 int rfs_overlay_read(struct rfs_overlay *o, struct rfs_range range, void *buf,
@@ -197,12 +262,14 @@ int rfs_overlay_read(struct rfs_overlay *o, struct rfs_range range, void *buf,
 				"%s: the overlay in the state "
 				"directory cannot be read at %" PRIu64 ": %s",
 				o->id, range.off + done, strerror(errno));
-		if (n == 0) /* cut off by a truncation at this moment */
+		if (n == 0)
 			break;
 		done += (size_t)n;
 	}
 	memset(p + done, 0, range.len - done);
-	return 0;
+	return done == range.len ? 0
+				 : fail_short(o, range.off + done,
+					      rfs_range_end(range), err);
 }
 
 static int write_file(struct rfs_overlay *o, struct rfs_range range,
@@ -231,6 +298,27 @@ static int write_file(struct rfs_overlay *o, struct rfs_range range,
 	return 0;
 }
 
+/* What is beyond the base is zero without a word. */
+static int mark_zero_locked(struct rfs_overlay *o, struct rfs_range range,
+			    struct rfs_error *err)
+{
+	uint64_t zero_from = atomic_load(&o->zero_from);
+	uint64_t end = rfs_range_end(range);
+	int r;
+
+	r = rfs_kept_set_locked(&o->map,
+				rfs_range_cut(range, rfs_range(0, zero_from)),
+				RFS_OVERLAY_ZERO, err);
+	if (r == 0)
+		r = rfs_kept_set_locked(&o->map,
+					rfs_range_to(range.off > zero_from
+							     ? range.off
+							     : zero_from,
+						     end),
+					RFS_OVERLAY_NONE, err);
+	return r;
+}
+
 /* Marks a range and, where it lies behind the end, what is between as zero. */
 static int mark(struct rfs_overlay *o, struct rfs_range range, uint32_t value,
 		struct rfs_error *err)
@@ -241,10 +329,11 @@ static int mark(struct rfs_overlay *o, struct rfs_range range, uint32_t value,
 	pthread_rwlock_wrlock(&o->map.lock);
 	size = atomic_load(&o->size);
 	if (range.off > size)
-		r = rfs_kept_set_locked(&o->map, rfs_range_to(size, range.off),
-					RFS_OVERLAY_ZERO, err);
+		r = mark_zero_locked(o, rfs_range_to(size, range.off), err);
 	if (r == 0)
-		r = rfs_kept_set_locked(&o->map, range, value, err);
+		r = value == RFS_OVERLAY_ZERO
+			    ? mark_zero_locked(o, range, err)
+			    : rfs_kept_set_locked(&o->map, range, value, err);
 	if (r == 0 && end > size)
 		atomic_store(&o->size, end);
 	if (r == 0)
@@ -322,15 +411,25 @@ static void free_storage(struct rfs_overlay *o)
 static int save_size(struct rfs_overlay *o, struct rfs_error *err)
 {
 	uint64_t size = rfs_overlay_size(o);
-	char text[32];
 	int r;
 
 	if (size == o->saved_size)
 		return 0;
-	snprintf(text, sizeof(text), "%" PRIu64, size);
-	r = rfs_state_set_fact(o->state, o->id, "size", text, err);
+	r = save_number(o, "size", size, err);
 	if (r == 0)
 		o->saved_size = size;
+	return r;
+}
+
+/* Before anything else of it is kept. */
+static int save_base(struct rfs_overlay *o, struct rfs_error *err)
+{
+	int r;
+
+	if (o->base_saved)
+		return 0;
+	r = save_number(o, "base size", atomic_load(&o->zero_from), err);
+	o->base_saved = r == 0;
 	return r;
 }
 
@@ -345,7 +444,9 @@ static int sync_alone(struct rfs_overlay *o, struct rfs_error *err)
 				"%s: the state directory does not take what "
 				"was written: %s",
 				o->id, strerror(errno));
-	r = rfs_kept_save(&o->map, err);
+	r = save_base(o, err);
+	if (r == 0)
+		r = rfs_kept_save(&o->map, err);
 	if (r == 0)
 		r = save_size(o, err);
 	if (r == 0)
@@ -379,7 +480,9 @@ static int truncate_alone(struct rfs_overlay *o, uint64_t size,
 		return mark(o, rfs_range_to(old, size), RFS_OVERLAY_ZERO, err);
 	atomic_store(&o->size, size);
 	changed(o);
-	r = save_size(o, err);
+	r = save_base(o, err);
+	if (r == 0)
+		r = save_size(o, err);
 	if (r == 0)
 		r = rfs_kept_set(&o->map, rfs_range_to(size, RFS_SIZE_MAX), 0,
 				 err);
@@ -412,10 +515,14 @@ static int reset_alone(struct rfs_overlay *o, struct rfs_error *err)
 	r = rfs_kept_forget(&o->map, err);
 	if (r == 0)
 		r = rfs_state_forget_fact(o->state, o->id, "size", err);
+	if (r == 0)
+		r = rfs_state_forget_fact(o->state, o->id, "base size", err);
 	if (r < 0)
 		return r;
+	atomic_store(&o->zero_from, o->base_size);
 	atomic_store(&o->size, o->base_size);
 	o->saved_size = o->base_size;
+	o->base_saved = false;
 	rfs_extmap_fini(&o->to_free);
 	if (fd >= 0 && ftruncate(fd, 0) < 0)
 		return rfs_fail(err, errno,

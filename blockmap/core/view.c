@@ -87,17 +87,35 @@ static int check_range(struct rfs_view *view, struct rfs_range range,
 			view->name, range.len, range.off);
 }
 
-/* A run that nobody wrote lies within the merge: what is beyond was grown,
- * and the overlay says that it is zero. */
+/* A run's value where the overlay counts on a base that is shorter now, its
+ * source being away: nobody knows what is there. */
+#define BEYOND (RFS_OVERLAY_ZERO + 1)
+
+/* A run that nobody wrote, cut to where the merge ends. */
 static struct rfs_run find(struct rfs_view *view, uint64_t off,
 			   struct rfs_range within)
 {
 	struct rfs_run run = rfs_overlay_find(view->overlay, off, within);
 
 	if (run.value == RFS_OVERLAY_NONE &&
-	    !rfs_range_fits(run.range, rfs_merge_size(view->merge)))
-		run.value = RFS_OVERLAY_ZERO;
+	    off >= rfs_merge_reach(view->merge))
+		run.value = BEYOND;
+	else if (run.value == RFS_OVERLAY_NONE)
+		run.range = rfs_range_cut(
+			run.range, rfs_range(0, rfs_merge_reach(view->merge)));
 	return run;
+}
+
+static int fail_beyond(struct rfs_view *view, struct rfs_range range,
+		       struct rfs_ranges *bad, struct rfs_error *err)
+{
+	if (!bad->count)
+		rfs_fail(err, EIO,
+			 "%s: %" PRIu64 " bytes at %" PRIu64 " lie beyond what "
+			 "any source has now, though one had them when the "
+			 "disk was first written to; mount that source too",
+			 view->name, range.len, range.off);
+	return rfs_ranges_add(bad, range) < 0 ? rfs_no_memory(err) : 0;
 }
 
 static int read_run(struct rfs_view *view, struct rfs_run run, uint8_t *buf,
@@ -111,6 +129,8 @@ static int read_run(struct rfs_view *view, struct rfs_run run, uint8_t *buf,
 		return r == -EIO && bad->count ? 0 : r;
 	case RFS_OVERLAY_DATA:
 		return rfs_overlay_read(view->overlay, run.range, buf, err);
+	case BEYOND:
+		return fail_beyond(view, run.range, bad, err);
 	default:
 		memset(buf, 0, run.range.len);
 		return 0;
@@ -120,22 +140,30 @@ static int read_run(struct rfs_view *view, struct rfs_run run, uint8_t *buf,
 int rfs_view_read(struct rfs_view *view, struct rfs_range range, void *buf,
 		  struct rfs_ranges *bad, struct rfs_error *err)
 {
-	struct rfs_ranges unwanted = { 0 };
-	struct rfs_ranges *out = bad ? bad : &unwanted;
-	size_t before = out->count;
+	struct rfs_ranges mine = { 0 };
 	struct rfs_run run;
 	int r = check_range(view, range, err);
 
 	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
 	     off = rfs_range_end(run.range)) {
 		run = find(view, off, range);
-		r = read_run(view, run, (uint8_t *)buf + (off - range.off), out,
-			     err);
+		r = read_run(view, run, (uint8_t *)buf + (off - range.off),
+			     &mine, err);
 	}
-	if (r == 0 && out->count > before)
+	if (r == 0 && mine.count)
 		r = -EIO;
-	rfs_ranges_fini(&unwanted);
+	for (size_t i = 0; i < mine.count && bad && r == -EIO; i++)
+		if (rfs_ranges_add(bad, mine.items[i]) < 0)
+			r = rfs_no_memory(err);
+	rfs_ranges_fini(&mine);
 	return r;
+}
+
+static enum rfs_content content_of(uint32_t value)
+{
+	if (value == RFS_OVERLAY_DATA)
+		return RFS_DATA;
+	return value == BEYOND ? RFS_UNKNOWN : RFS_HOLE;
 }
 
 int rfs_view_extents(struct rfs_view *view, struct rfs_range range,
@@ -150,9 +178,7 @@ int rfs_view_extents(struct rfs_view *view, struct rfs_range range,
 		if (run.value == RFS_OVERLAY_NONE)
 			r = rfs_merge_extents(view->merge, run.range, out, err);
 		else if (rfs_extents_add(out, run.range,
-					 run.value == RFS_OVERLAY_DATA
-						 ? RFS_DATA
-						 : RFS_HOLE) < 0)
+					 content_of(run.value)) < 0)
 			r = rfs_no_memory(err);
 	}
 	return r;
@@ -218,8 +244,8 @@ int rfs_view_refresh(struct rfs_view *view, struct rfs_error *err)
 static int report_local(struct rfs_view *view, struct rfs_range range,
 			struct rfs_report *out, struct rfs_error *err)
 {
-	struct rfs_range below =
-		rfs_range_cut(range, rfs_range(0, rfs_merge_size(view->merge)));
+	struct rfs_range below = rfs_range_cut(
+		range, rfs_range(0, rfs_merge_reach(view->merge)));
 	struct rfs_report_item item = { rfs_range_to(rfs_range_end(below),
 						     rfs_range_end(range)),
 					RFS_LOCAL, RFS_LOCAL, NULL };
@@ -241,6 +267,18 @@ static int report_local(struct rfs_view *view, struct rfs_range range,
 	return r;
 }
 
+static int report_run(struct rfs_view *view, struct rfs_run run,
+		      struct rfs_report *out, struct rfs_error *err)
+{
+	struct rfs_report_item item = { run.range, RFS_LOST, RFS_LOST, NULL };
+
+	if (run.value == RFS_OVERLAY_NONE)
+		return rfs_merge_report(view->merge, run.range, out, err);
+	if (run.value != BEYOND)
+		return report_local(view, run.range, out, err);
+	return rfs_report_add(out, &item) < 0 ? rfs_no_memory(err) : 0;
+}
+
 int rfs_view_report(struct rfs_view *view, struct rfs_report *out,
 		    struct rfs_error *err)
 {
@@ -251,9 +289,7 @@ int rfs_view_report(struct rfs_view *view, struct rfs_report *out,
 	for (uint64_t off = 0; off < all.len && r == 0;
 	     off = rfs_range_end(run.range)) {
 		run = find(view, off, all);
-		r = run.value == RFS_OVERLAY_NONE
-			    ? rfs_merge_report(view->merge, run.range, out, err)
-			    : report_local(view, run.range, out, err);
+		r = report_run(view, run, out, err);
 	}
 	return r;
 }

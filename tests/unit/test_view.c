@@ -24,20 +24,29 @@ struct scene {
 	struct rfs_state *state;
 	struct rfs_merge_policy policy;
 	struct rfs_generation generation; /* of the damaged copy */
+	bool is_now_away;		  /* it cannot be opened */
+	uint64_t before_size;		  /* of the backup; 0: all of it */
 	struct rfs_view *view;
 };
 
 static int try_open(struct scene *s, struct rfs_error *err)
 {
 	struct rfs_reader *now = memdisk_reader(&s->now, &host);
-	struct rfs_reader *before = memdisk_reader(&s->before, &backup);
-	const struct rfs_candidate candidates[] = {
-		{ now, &host, "damaged", 2, s->generation, NULL, false },
-		{ before, &backup, "backup", 1, { SIZE, 5 }, NULL, false },
+	struct rfs_reader *before;
+	struct rfs_candidate candidates[] = {
+		{ s->is_now_away ? NULL : now, &host, "damaged", 2,
+		  s->generation, NULL, false },
+		{ NULL, &backup, "backup", 1, { SIZE, 5 }, NULL, false },
 	};
 	struct rfs_view_config config = { 0 };
+	uint64_t whole = s->before.size;
 	int r = 0;
 
+	if (s->before_size)
+		s->before.size = s->before_size;
+	before = memdisk_reader(&s->before, &backup);
+	s->before.size = whole;
+	candidates[1].reader = before;
 	if (!s->state)
 		r = rfs_state_open(s->dir, "test", &s->state, err);
 	assert_int_equal(r, 0);
@@ -314,6 +323,91 @@ static void shrunk_and_grown_reads_zero(void **data)
 	free(want);
 }
 
+static void expect_lost(struct scene *s, uint64_t off, uint64_t len)
+{
+	struct rfs_ranges bad = { 0 };
+	uint8_t *buf = malloc(len);
+
+	assert_int_equal(
+		rfs_view_read(s->view, rfs_range(off, len), buf, &bad, NULL),
+		-EIO);
+	assert_int_equal(bad.count, 1);
+	assert_int_equal(bad.items[0].off, off);
+	assert_int_equal(bad.items[0].len, len);
+	rfs_ranges_fini(&bad);
+	free(buf);
+}
+
+/* A day on which the damaged host is away, and only the shorter backup there,
+ * takes nothing of what was written, and invents nothing. */
+static void a_shorter_base_takes_nothing_away(void **data)
+{
+	struct scene *s = *data;
+	uint8_t note[1000];
+
+	memset(note, 0x5a, sizeof(note));
+	assert_int_equal(
+		rfs_view_write(s->view, rfs_range(200000, 1000), note, NULL),
+		0);
+	assert_int_equal(rfs_view_sync(s->view, NULL), 0);
+	s->is_now_away = true;
+	s->before_size = 128 << 10;
+	scene_reopen(s);
+	assert_int_equal(rfs_view_size(s->view), SIZE);
+	expect_bytes(s, 200000, note, 1000);
+	expect_bytes(s, 0, s->before.bytes, 512);
+	expect_lost(s, 128 << 10, 4096);
+	assert_int_equal(rfs_view_truncate(s->view, SIZE + 4096, NULL), 0);
+	memset(note, 0, sizeof(note));
+	expect_bytes(s, SIZE, note, 1000);
+	expect_lost(s, SIZE - 4096, 4096);
+	s->is_now_away = false;
+	s->before_size = 0;
+	scene_reopen(s);
+	memset(note, 0x5a, sizeof(note));
+	expect_bytes(s, 200000, note, 1000);
+	expect_bytes(s, 128 << 10, s->now.bytes + (128 << 10), 4096);
+	assert_int_equal(rfs_view_size(s->view), SIZE + 4096);
+	assert_int_equal(rfs_view_reset(s->view, NULL), 0);
+	assert_int_equal(rfs_view_refresh(s->view, NULL), 0);
+	scene_reopen(s);
+	assert_int_equal(rfs_view_size(s->view), SIZE);
+}
+
+/* Without a written byte, too, the size is of when blocks were first chosen. */
+static void the_size_stays_as_it_was_first_read(void **data)
+{
+	struct scene *s = *data;
+
+	expect_bytes(s, 0, s->now.bytes, 512);
+	s->is_now_away = true;
+	s->before_size = 128 << 10;
+	scene_reopen(s);
+	assert_int_equal(rfs_view_size(s->view), SIZE);
+	expect_bytes(s, 4096, s->before.bytes + 4096, 512);
+	expect_lost(s, 128 << 10, 512);
+	assert_int_equal(rfs_view_refresh(s->view, NULL), 0);
+	scene_reopen(s);
+	assert_int_equal(rfs_view_size(s->view), 128 << 10);
+}
+
+/* Would be 2^41 pages of the map, if each were kept. */
+static void growing_costs_nothing(void **data)
+{
+	struct scene *s = *data;
+	const uint64_t huge = RFS_SIZE_MAX;
+	uint8_t zeros[512] = { 0 };
+
+	assert_int_equal(rfs_view_truncate(s->view, huge, NULL), 0);
+	assert_int_equal(rfs_view_punch(s->view, rfs_range(0, huge), NULL), 0);
+	assert_int_equal(rfs_view_sync(s->view, NULL), 0);
+	scene_reopen(s);
+	assert_int_equal(rfs_view_size(s->view), huge);
+	expect_bytes(s, huge - 512, zeros, 512);
+	expect_bytes(s, SIZE - 256, zeros, 512);
+	assert_int_equal(total(s, RFS_LOCAL), huge);
+}
+
 /* Random writes, punches, truncations, syncs and reopenings against a copy. */
 static void model(void **data)
 {
@@ -390,6 +484,9 @@ int main(void)
 		T(holes_are_known_zero),
 		T(a_write_covers_exactly_its_bytes),
 		T(shrunk_and_grown_reads_zero),
+		T(a_shorter_base_takes_nothing_away),
+		T(the_size_stays_as_it_was_first_read),
+		T(growing_costs_nothing),
 		T(model),
 	};
 
