@@ -130,16 +130,24 @@ static int check_range(const struct rfs_reader *rd, struct rfs_range range,
 int rfs_reader_read(struct rfs_reader *rd, struct rfs_range range, void *buf,
 		    struct rfs_ranges *bad, struct rfs_error *err)
 {
-	struct rfs_ranges unwanted = { 0 };
+	struct rfs_ranges mine = { 0 };
 	int r;
 
 	r = check_range(rd, range, err);
 	if (r < 0 || !range.len)
 		return r;
-	r = rd->ops->read(rd->state, range, buf, bad ? bad : &unwanted, err);
-	if (!bad)
-		rfs_ranges_fini(&unwanted);
+	r = rd->ops->read(rd->state, range, buf, &mine, err);
 	assert(r <= 0);
+	if (r == 0 && mine.count)
+		r = rfs_fail(err, EIO, "%s: some of it cannot be read",
+			     rd->name);
+	/* A driver that cannot tell which bytes failed has none of them. */
+	if (r == -EIO && bad && !mine.count && rfs_ranges_add(bad, range) < 0)
+		r = rfs_no_memory(err);
+	for (size_t i = 0; i < mine.count && bad && r == -EIO; i++)
+		if (rfs_ranges_add(bad, mine.items[i]) < 0)
+			r = rfs_no_memory(err);
+	rfs_ranges_fini(&mine);
 	return r;
 }
 

@@ -45,7 +45,8 @@ static int ask_member(struct heal *h, size_t member, struct rfs_range range,
 	r = rfs_reader_read(h->members[member], range, buf, &failed, NULL);
 	if (r < 0 && r != -EIO) {
 		rfs_ranges_fini(&failed);
-		return rfs_ranges_add(left, range);
+		/* Our own want says nothing of the copy. */
+		return r == -ENOMEM ? r : rfs_ranges_add(left, range);
 	}
 	r = 0;
 	for (size_t i = 0; i < failed.count && r == 0; i++) {

@@ -196,6 +196,31 @@ static void unknown_extents_are_asked_of_the_next(void **state)
 	rfs_reader_unref(rd);
 }
 
+/* A failure that names no byte is of all of them, and not of none. */
+static void an_error_without_a_place_is_healed(void **state)
+{
+	struct rfs_reader *rd = healed(2);
+
+	(void)state;
+	fakes[0].errnum = EIO;
+	expect_read(rd, &fakes[1], NULL, rfs_range(0, FAKE_SIZE));
+	rfs_reader_unref(rd);
+}
+
+static void want_of_memory_is_not_a_bad_sector(void **state)
+{
+	struct rfs_reader *rd = healed(2);
+	uint8_t buf[512];
+
+	(void)state;
+	fakes[0].is_bad[0] = true;
+	fakes[1].errnum = ENOMEM;
+	assert_int_equal(
+		rfs_reader_read(rd, rfs_range(0, 512), buf, NULL, NULL),
+		-ENOMEM);
+	rfs_reader_unref(rd);
+}
+
 static void sizes_must_agree(void **state)
 {
 	struct rfs_reader *members[2], *rd = NULL;
@@ -224,6 +249,8 @@ int main(void)
 		cmocka_unit_test(trace_names_who_healed),
 		cmocka_unit_test(trace_asks_the_guards),
 		cmocka_unit_test(unknown_extents_are_asked_of_the_next),
+		cmocka_unit_test(an_error_without_a_place_is_healed),
+		cmocka_unit_test(want_of_memory_is_not_a_bad_sector),
 		cmocka_unit_test(sizes_must_agree),
 	};
 
