@@ -5,22 +5,100 @@
  * around them has failed.  A healthy file has nothing in the map and costs
  * nothing in the state.
  *
+ * A file may be open several times at once: in the merged view, alone under
+ * sources/, as a part of hosts/.  Its guards share one map, or each would save
+ * over what the other learned.
+ *
  * trace: what is known to be bad has the origin NULL, "nobody gives it"; see
  * heal.c for who makes use of that.
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/keptmap.h"
 #include "readers/readers.h"
 
 #define IS_BAD 1u
 
+/* What is known of one object of a state. */
+struct bad_map {
+	struct bad_map *next;
+	struct rfs_kept kept; /* has its own lock */
+	size_t refs;
+};
+
+static pthread_mutex_t maps_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct bad_map *maps; /* guarded by maps_lock, with next and refs */
+
 struct guard {
 	struct rfs_reader *below;
-	struct rfs_kept bad;
+	struct bad_map *map;
 };
+
+static struct bad_map *find_map(const struct rfs_state *state,
+				const char *object)
+{
+	struct bad_map *m = maps;
+
+	while (m && (m->kept.state != state || strcmp(m->kept.object, object)))
+		m = m->next;
+	return m;
+}
+
+static int make_map(struct rfs_state *state, const char *object,
+		    struct bad_map **ret, struct rfs_error *err)
+{
+	struct bad_map *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return rfs_no_memory(err);
+	r = rfs_kept_open(&m->kept, state, object, "bad", err);
+	if (r < 0) {
+		free(m);
+		return r;
+	}
+	m->next = maps;
+	maps = m;
+	*ret = m;
+	return 0;
+}
+
+/* Without a state there is nothing to save over, and no one to share with. */
+static int get_map(struct rfs_state *state, const char *object,
+		   struct bad_map **ret, struct rfs_error *err)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&maps_lock);
+	*ret = state ? find_map(state, object) : NULL;
+	if (!*ret)
+		r = make_map(state, object, ret, err);
+	if (r == 0)
+		(*ret)->refs++;
+	pthread_mutex_unlock(&maps_lock);
+	return r;
+}
+
+static void put_map(struct bad_map *m)
+{
+	struct bad_map **at = &maps;
+
+	pthread_mutex_lock(&maps_lock);
+	if (--m->refs) {
+		pthread_mutex_unlock(&maps_lock);
+		return;
+	}
+	while (*at != m)
+		at = &(*at)->next;
+	*at = m->next;
+	pthread_mutex_unlock(&maps_lock);
+	rfs_kept_close(&m->kept);
+	free(m);
+}
 
 /* The whole sector of what was asked for in part.  An edge inside 'asked' is
  * where the medium itself put it. */
@@ -50,13 +128,13 @@ static int remember(struct guard *g, struct rfs_range asked,
 
 	for (size_t i = 0; i < failed->count; i++) {
 		sectors = whole_sectors(failed->items[i], asked, size);
-		r = rfs_kept_set(&g->bad, sectors, IS_BAD, err);
+		r = rfs_kept_set(&g->map->kept, sectors, IS_BAD, err);
 		if (r < 0)
 			return r;
 		if (rfs_ranges_add(bad, failed->items[i]) < 0)
 			return rfs_no_memory(err);
 	}
-	rfs_kept_save(&g->bad, NULL);
+	rfs_kept_save(&g->map->kept, NULL);
 	return -EIO;
 }
 
@@ -97,7 +175,7 @@ static int read_around(struct guard *g, struct rfs_range range,
 
 	for (uint64_t off = range.off; off < rfs_range_end(range);
 	     off = rfs_range_end(run.range)) {
-		run = rfs_kept_find(&g->bad, off,
+		run = rfs_kept_find(&g->map->kept, off,
 				    rfs_range_to(off, rfs_range_end(range)));
 		if (run.value == IS_BAD)
 			r = refuse(g, run.range, bad, &own);
@@ -119,7 +197,7 @@ static int guard_read(void *state, struct rfs_range range, void *buf,
 {
 	struct guard *g = state;
 
-	if (rfs_kept_is(&g->bad, range, 0))
+	if (rfs_kept_is(&g->map->kept, range, 0))
 		return read_unknown(g, range, buf, bad, err);
 	return read_around(g, range, buf, bad, err);
 }
@@ -141,7 +219,7 @@ static int guard_trace(void *state, struct rfs_range range,
 
 	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
 	     off = rfs_range_end(run.range)) {
-		run = rfs_kept_find(&g->bad, off,
+		run = rfs_kept_find(&g->map->kept, off,
 				    rfs_range_to(off, rfs_range_end(range)));
 		if (run.value != IS_BAD)
 			r = rfs_reader_trace(g->below, run.range, out, err);
@@ -162,7 +240,7 @@ static void guard_close(void *state)
 {
 	struct guard *g = state;
 
-	rfs_kept_close(&g->bad);
+	put_map(g->map);
 	rfs_reader_unref(g->below);
 	free(g);
 }
@@ -185,7 +263,7 @@ int rfs_guard_open(struct rfs_reader *below, struct rfs_state *state,
 
 	if (!g)
 		return rfs_no_memory(err);
-	r = rfs_kept_open(&g->bad, state, object, "bad", err);
+	r = get_map(state, object, &g->map, err);
 	if (r < 0) {
 		free(g);
 		return r;

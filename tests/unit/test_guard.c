@@ -160,6 +160,38 @@ static void the_state_remembers(void **state)
 	nftw(dir, rm_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* The same file in the merged view and under sources/. */
+static void two_guards_save_as_one(void **state)
+{
+	char dir[] = "/tmp/test_guard.XXXXXX";
+	struct rfs_reader *one, *two;
+	struct rfs_state *st;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(rfs_state_open(dir, "test", &st, NULL), 0);
+	one = guarded(st);
+	two = guarded(st);
+	fake.is_bad[8] = fake.is_bad[100] = true;
+	expect_read(one, &fake, fake.is_bad, rfs_range(8 * 512, 512));
+	expect_read(two, &fake, fake.is_bad, rfs_range(8 * 512, 512));
+	expect_read(two, &fake, fake.is_bad, rfs_range(100 * 512, 512));
+	assert_int_equal(fake.touches[8], 1);
+	rfs_reader_unref(one);
+	rfs_reader_unref(two);
+	rfs_state_close(st);
+
+	assert_int_equal(rfs_state_open(dir, "test", &st, NULL), 0);
+	one = guarded(st);
+	fake.is_bad[8] = fake.is_bad[100] = true;
+	expect_read(one, &fake, fake.is_bad, rfs_range(0, FAKE_SIZE));
+	assert_int_equal(fake.touches[8], 0);
+	assert_int_equal(fake.touches[100], 0);
+	rfs_reader_unref(one);
+	rfs_state_close(st);
+	nftw(dir, rm_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static void *reads_much(void *data)
 {
 	static atomic_uint number;
@@ -194,6 +226,7 @@ int main(void)
 		cmocka_unit_test(other_failures_are_not_remembered),
 		cmocka_unit_test(below_tells_the_rest),
 		cmocka_unit_test(the_state_remembers),
+		cmocka_unit_test(two_guards_save_as_one),
 		cmocka_unit_test(threads_agree),
 	};
 
