@@ -437,7 +437,7 @@ static int take_lock(struct rfs_state *st, const char *holder,
 		     struct rfs_error *err)
 {
 	char other[4096];
-	int pid, n;
+	int pid;
 
 	st->lock_fd = openat(st->dir_fd, "lock",
 			     O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -452,12 +452,7 @@ static int take_lock(struct rfs_state *st, const char *holder,
 			"that first, or give this one its own --state",
 			st->dir, pid, other);
 	}
-	n = snprintf(other, sizeof(other), "%d %s\n", (int)getpid(), holder);
-	if (ftruncate(st->lock_fd, 0) < 0 ||
-	    pwrite(st->lock_fd, other, (size_t)n, 0) != n)
-		return rfs_fail(err, errno, "state %s/lock: %s", st->dir,
-				strerror(errno));
-	return 0;
+	return rfs_state_set_holder(st, holder, err);
 }
 
 int rfs_state_set_holder(struct rfs_state *st, const char *holder,
@@ -466,9 +461,10 @@ int rfs_state_set_holder(struct rfs_state *st, const char *holder,
 	char text[4096];
 	int n;
 
-	n = snprintf(text, sizeof(text), "%d %s\n", (int)getpid(), holder);
-	if (n < 0 || (size_t)n >= sizeof(text) ||
-	    ftruncate(st->lock_fd, 0) < 0 ||
+	/* A name that does not fit is cut: it is for people. */
+	snprintf(text, sizeof(text), "%d %s\n", (int)getpid(), holder);
+	n = (int)strlen(text);
+	if (ftruncate(st->lock_fd, 0) < 0 ||
 	    pwrite(st->lock_fd, text, (size_t)n, 0) != n)
 		return rfs_fail(err, EIO, "state %s/lock: cannot be written",
 				st->dir);
@@ -526,6 +522,8 @@ static int open_dir(struct rfs_state *st, struct rfs_error *err)
 	if (mkdirat(st->dir_fd, "data", 0700) < 0 && errno != EEXIST)
 		return rfs_fail(err, errno, "state directory %s/data: %s",
 				st->dir, strerror(errno));
+	/* The name, too, is to survive a power cut. */
+	fsync(st->dir_fd);
 	return 0;
 }
 

@@ -125,13 +125,12 @@ bool rfs_chain_is_same_file(const struct rfs_chain *link,
 {
 	struct rfs_generation a, b;
 	struct stat ours, theirs;
+	bool seen = stat_file(link->source, link->path, &ours);
 
 	if (!stat_file(other, link->path, &theirs))
 		return false;
-	if (!compare)
-		return is_base(link->path);
-	if (!stat_file(link->source, link->path, &ours))
-		return false;
+	if (!seen)
+		return !compare && is_base(link->path);
 	if (is_base(link->path))
 		return ours.st_size == theirs.st_size;
 	a = (struct rfs_generation){ (uint64_t)ours.st_size,

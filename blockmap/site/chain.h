@@ -38,8 +38,9 @@ int rfs_chain_next(const struct rfs_chain *chain, const char *name,
 void rfs_chain_fini(struct rfs_chain *link);
 
 /* True if 'other' has a file that holds the same bytes: a base image (a file
- * in a directory _base) of the same name and, if 'compare', size; else a file
- * of the same generation on the same host. */
+ * in a directory _base) of the same name and size; else a file of the same
+ * generation on the same host.  Without 'compare' a base image will do by its
+ * name where the link's own size is not to be had. */
 bool rfs_chain_is_same_file(const struct rfs_chain *link,
 			    const struct rfs_source *other, bool compare);
 

@@ -61,6 +61,9 @@ static void listing_fini(struct listing *list)
 
 #define CLEANUP_LISTING __attribute__((cleanup(listing_fini)))
 
+/* A directory whose index leads in a circle never ends. */
+#define ENTRIES_MAX 1000000
+
 static int read_names(struct listing *list, DIR *dir)
 {
 	const struct dirent *entry;
@@ -68,6 +71,8 @@ static int read_names(struct listing *list, DIR *dir)
 	for (errno = 0; (entry = readdir(dir)); errno = 0) {
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
+		if (list->count == ENTRIES_MAX)
+			return -ELOOP;
 		if (RFS_VEC_ROOM(list) < 0)
 			return -ENOMEM;
 		list->items[list->count] = strdup(entry->d_name);
