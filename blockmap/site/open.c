@@ -259,6 +259,13 @@ static int open_next(struct rfs_opener *op, const struct rfs_chain *next,
 	return r;
 }
 
+/* Our own want: no word about the source.  Going on without it would be a
+ * choice for ever, made by a moment without memory or descriptors. */
+static bool is_ours(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
+}
+
 /* A missing parent makes only what it would have held unreadable, so it is a
  * note and not an error; a name that escapes or loops is an error. */
 static int open_parent(struct rfs_opener *op, const struct rfs_chain *chain,
@@ -275,7 +282,7 @@ static int open_parent(struct rfs_opener *op, const struct rfs_chain *chain,
 		return r;
 	r = open_next(op, &next, ret, &why);
 	rfs_chain_fini(&next);
-	if (r == -ELOOP || r == -ENOTSUP || r == -EINVAL || r == -ENOMEM)
+	if (r == -ELOOP || r == -ENOTSUP || r == -EINVAL || is_ours(r))
 		return rfs_fail(err, -r, "%s", why.text);
 	if (r < 0)
 		rfs_notes_add(notes,
@@ -384,8 +391,9 @@ static const struct rfs_copy *twin_of(const struct rfs_disk *disk, size_t at)
 	return NULL;
 }
 
-static void open_candidate(struct rfs_opener *op, const struct rfs_disk *disk,
-			   size_t at, struct rfs_candidate *ret)
+static int open_candidate(struct rfs_opener *op, const struct rfs_disk *disk,
+			  size_t at, struct rfs_candidate *ret,
+			  struct rfs_error *err)
 {
 	const struct rfs_copy *copy = &disk->copies[at];
 	const struct rfs_copy *twin = twin_of(disk, at);
@@ -398,8 +406,10 @@ static void open_candidate(struct rfs_opener *op, const struct rfs_disk *disk,
 		.generation = copy->generation,
 		.is_same_generation = twin == &disk->copies[0],
 	};
-	if (twin || open_copy(op, disk, copy, true, &ret->reader, &why) == 0)
-		return;
+	int r;
+	r = twin ? 0 : open_copy(op, disk, copy, true, &ret->reader, &why);
+	if (r == 0)
+		return 0;
 	ret->reader = NULL;
 	ret->error = keep_text(op, &op->errors, why.text);
 	if (!ret->error)
@@ -409,10 +419,13 @@ static void open_candidate(struct rfs_opener *op, const struct rfs_disk *disk,
 
 static struct rfs_merge_policy policy_of(const struct rfs_site *site,
 					 const struct rfs_disk_rule *rule)
+	if (is_ours(r))
+		return rfs_fail(err, -r, "%s", why.text);
 {
 	int fill = site->fill, lost = site->lost;
 
 	if (rule && rule->fill >= 0)
+	return 0;
 		fill = rule->fill;
 	if (rule && rule->lost >= 0)
 		lost = rule->lost;
@@ -430,21 +443,52 @@ static int open_view(struct rfs_opener *op, const struct rfs_disk *disk,
 	RFS_CLEANUP_FREE char *name = NULL;
 	struct rfs_view_config config = { 0 };
 	int r;
+/* A uuid that is on two hosts, a leftover of a migration, names the disk that
+ * was found first, which another day may be the other one.  What was written to
+ * one must not be shown on the other. */
+static int check_host(struct rfs_opener *op, const struct rfs_disk *disk,
+		      struct rfs_error *err)
+{
+	const char *host = disk->instance->host->name;
+	RFS_CLEANUP_FREE char *was = NULL;
+	int r = rfs_state_fact(op->state, disk->id, "host", &was, err);
+
+	if (r == -ENOENT)
+		return rfs_state_set_fact(op->state, disk->id, "host", host,
+					  err);
+	if (r < 0 || strcmp(was, host) == 0)
+		return r;
+	return rfs_fail(err, ESTALE,
+			"%s: what the state keeps of %s is of host %s, not of "
+			"%s; name the host as before, list that host's sources "
+			"first, or use a new --state",
+			disk->instance->tree_name, disk->id, was, host);
+}
+
 
 	list = calloc(disk->ncopies + 1, sizeof(*list));
 	if (!list ||
 	    asprintf(&name, "%s/%s", disk->instance->tree_name, disk->name) < 0)
 		return rfs_no_memory(err);
-	for (size_t i = 0; i < disk->ncopies; i++)
-		open_candidate(op, disk, i, &list[i]);
+	for (size_t i = 0; i < disk->ncopies && r == 0; i++)
+		r = open_candidate(op, disk, i, &list[i], err);
 	config.id = disk->id;
 	config.name = name;
+	if (!op->state)
+		return rfs_fail(err, EINVAL,
+				"%s/%s: without a state directory there is no "
+				"merged view",
+				disk->instance->tree_name, disk->name);
+	r = check_host(op, disk, err);
+	if (r < 0)
+		return r;
 	config.state = op->state;
 	config.policy = policy_of(op->inv->site, disk->rule);
 	config.policy.take_changed = take_changed;
 	config.candidates = list;
 	config.ncandidates = disk->ncopies;
-	r = rfs_view_open(&config, ret, err);
+	if (r == 0)
+		r = rfs_view_open(&config, ret, err);
 	for (size_t i = 0; i < disk->ncopies; i++)
 		rfs_reader_unref(list[i].reader);
 	return r;
