@@ -398,6 +398,7 @@ static int open_candidate(struct rfs_opener *op, const struct rfs_disk *disk,
 	const struct rfs_copy *copy = &disk->copies[at];
 	const struct rfs_copy *twin = twin_of(disk, at);
 	struct rfs_error why = RFS_ERROR_INIT;
+	int r;
 
 	*ret = (struct rfs_candidate){
 		.origin = &copy->source->origin,
@@ -406,26 +407,25 @@ static int open_candidate(struct rfs_opener *op, const struct rfs_disk *disk,
 		.generation = copy->generation,
 		.is_same_generation = twin == &disk->copies[0],
 	};
-	int r;
 	r = twin ? 0 : open_copy(op, disk, copy, true, &ret->reader, &why);
 	if (r == 0)
 		return 0;
 	ret->reader = NULL;
+	if (is_ours(r))
+		return rfs_fail(err, -r, "%s", why.text);
 	ret->error = keep_text(op, &op->errors, why.text);
 	if (!ret->error)
 		ret->error = "it could not be opened";
 	rfs_notes_add(&op->inv->site->notes, "%s", why.text);
+	return 0;
 }
 
 static struct rfs_merge_policy policy_of(const struct rfs_site *site,
 					 const struct rfs_disk_rule *rule)
-	if (is_ours(r))
-		return rfs_fail(err, -r, "%s", why.text);
 {
 	int fill = site->fill, lost = site->lost;
 
 	if (rule && rule->fill >= 0)
-	return 0;
 		fill = rule->fill;
 	if (rule && rule->lost >= 0)
 		lost = rule->lost;
@@ -435,14 +435,6 @@ static struct rfs_merge_policy policy_of(const struct rfs_site *site,
 	};
 }
 
-static int open_view(struct rfs_opener *op, const struct rfs_disk *disk,
-		     bool take_changed, struct rfs_view **ret,
-		     struct rfs_error *err)
-{
-	RFS_CLEANUP_FREE struct rfs_candidate *list = NULL;
-	RFS_CLEANUP_FREE char *name = NULL;
-	struct rfs_view_config config = { 0 };
-	int r;
 /* A uuid that is on two hosts, a leftover of a migration, names the disk that
  * was found first, which another day may be the other one.  What was written to
  * one must not be shown on the other. */
@@ -465,15 +457,15 @@ static int check_host(struct rfs_opener *op, const struct rfs_disk *disk,
 			disk->instance->tree_name, disk->id, was, host);
 }
 
+static int open_view(struct rfs_opener *op, const struct rfs_disk *disk,
+		     bool take_changed, struct rfs_view **ret,
+		     struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE struct rfs_candidate *list = NULL;
+	RFS_CLEANUP_FREE char *name = NULL;
+	struct rfs_view_config config = { 0 };
+	int r;
 
-	list = calloc(disk->ncopies + 1, sizeof(*list));
-	if (!list ||
-	    asprintf(&name, "%s/%s", disk->instance->tree_name, disk->name) < 0)
-		return rfs_no_memory(err);
-	for (size_t i = 0; i < disk->ncopies && r == 0; i++)
-		r = open_candidate(op, disk, i, &list[i], err);
-	config.id = disk->id;
-	config.name = name;
 	if (!op->state)
 		return rfs_fail(err, EINVAL,
 				"%s/%s: without a state directory there is no "
@@ -482,6 +474,14 @@ static int check_host(struct rfs_opener *op, const struct rfs_disk *disk,
 	r = check_host(op, disk, err);
 	if (r < 0)
 		return r;
+	list = calloc(disk->ncopies + 1, sizeof(*list));
+	if (!list ||
+	    asprintf(&name, "%s/%s", disk->instance->tree_name, disk->name) < 0)
+		return rfs_no_memory(err);
+	for (size_t i = 0; i < disk->ncopies && r == 0; i++)
+		r = open_candidate(op, disk, i, &list[i], err);
+	config.id = disk->id;
+	config.name = name;
 	config.state = op->state;
 	config.policy = policy_of(op->inv->site, disk->rule);
 	config.policy.take_changed = take_changed;
