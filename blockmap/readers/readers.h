@@ -49,7 +49,8 @@ struct rfs_qcow2_parts {
 int rfs_qcow2_open(const struct rfs_qcow2_parts *parts, struct rfs_reader **ret,
 		   struct rfs_error *err);
 
-/* What the header says of the other files, for whoever must find them. */
+/* What the header says of the other files, for whoever must find them.  A name
+ * or a format that is there but cannot be read is "", and must not be guessed. */
 struct rfs_qcow2_info {
 	uint32_t version;
 	uint32_t cluster_size;

@@ -277,6 +277,14 @@ static int open_parent(struct rfs_opener *op, const struct rfs_chain *chain,
 	struct rfs_error why = RFS_ERROR_INIT;
 	int r;
 
+	if (!*name || (format && !*format)) {
+		rfs_notes_add(notes,
+			      "%s:%s: what its header says of the backing file "
+			      "cannot be read, so that what it does not hold "
+			      "itself cannot be either",
+			      chain->source->origin.name, chain->path);
+		return 0;
+	}
 	r = rfs_chain_next(chain, name, format, notes, &next, err);
 	if (r < 0)
 		return r;
