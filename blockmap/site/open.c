@@ -132,6 +132,13 @@ static int open_file(struct rfs_opener *op, const struct rfs_source *src,
 	return rfs_guard_open(file, op->state, name, ret, err);
 }
 
+/* Our own want: no word about the source.  Going on without it would be a
+ * choice for ever, made by a moment without memory or descriptors. */
+static bool is_ours(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
+}
+
 struct members {
 	struct rfs_reader *items[RFS_CHAIN_MEMBERS];
 	size_t count;
@@ -185,6 +192,8 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 	int first;
 
 	first = open_file(op, chain->source, chain->path, &m.items[0], err);
+	if (is_ours(first))
+		return first;
 	m.count = first == 0;
 	if (chain->healed)
 		for (size_t i = 0; i < site->nsources; i++) {
@@ -257,13 +266,6 @@ static int open_next(struct rfs_opener *op, const struct rfs_chain *next,
 	if (r == 0)
 		add_shared(op, key, *ret);
 	return r;
-}
-
-/* Our own want: no word about the source.  Going on without it would be a
- * choice for ever, made by a moment without memory or descriptors. */
-static bool is_ours(int r)
-{
-	return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
 }
 
 /* A missing parent makes only what it would have held unreadable, so it is a
@@ -340,18 +342,20 @@ static int open_copy_file(struct rfs_opener *op, const struct rfs_disk *disk,
 {
 	struct members m = { { NULL }, 0 };
 	const struct rfs_copy *other;
-	int r;
+	int first;
 
-	r = open_file(op, copy->source, copy->path, &m.items[0], err);
-	if (r < 0)
-		return r;
-	m.count = 1;
+	first = open_file(op, copy->source, copy->path, &m.items[0], err);
+	if (is_ours(first))
+		return first;
+	m.count = first == 0;
 	for (size_t i = 0; i < disk->ncopies && healed; i++) {
 		other = &disk->copies[i];
 		if (other != copy &&
 		    rfs_generation_is_same(other->generation, copy->generation))
 			add_partner(op, other->source, other->path, &m);
 	}
+	if (!m.count)
+		return first;
 	return join_members(&m, ret, err);
 }
 
