@@ -61,11 +61,12 @@ int rfs_image_free(struct rfs_image *img, struct rfs_error *err)
 	return r;
 }
 
-/* Only what the sources are to blame for is worth remembering: memory and
- * file descriptors may be there again at the next attempt. */
+/* Only what the sources are to blame for is worth remembering: memory, file
+ * descriptors and room in the state may be there again at the next attempt. */
 static bool is_passing(int r)
 {
-	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EINTR;
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EINTR ||
+	       r == -ENOSPC;
 }
 
 static int open_locked(struct rfs_image *img, struct rfs_error *err)
@@ -79,12 +80,16 @@ static int open_locked(struct rfs_image *img, struct rfs_error *err)
 				img->failure ? img->failure : img->name);
 	r = rfs_opener_view(img->op, img->disk, &view, &why);
 	if (r == 0) {
+		free(img->failure);
+		img->failure = NULL;
 		img->view = view;
 		return 0;
 	}
+	/* The text of a passing one is kept too: user.rescuefs.error tells it. */
+	free(img->failure);
+	img->failure = strdup(why.text);
 	if (!is_passing(r)) {
 		img->failed = r;
-		img->failure = strdup(why.text);
 		rfs_log("%s: %s", img->name, why.text);
 	}
 	return rfs_fail(err, -r, "%s", why.text);
