@@ -48,7 +48,7 @@ need_mount()
 	[[ $(id -u) -eq 0 ]] || skip "needs root"
 	[[ -x $RESCUEFS ]] || skip "needs $RESCUEFS"
 	[[ -c /dev/fuse ]] || skip "needs /dev/fuse"
-	for tool in qemu-img qemu-io getfattr jq openssl; do
+	for tool in qemu-img qemu-io getfattr jq openssl python3; do
 		[[ -n $(type -P "$tool") ]] || skip "needs $tool"
 	done
 }
