@@ -38,14 +38,17 @@ int rfs_front_init(struct rfs_front *front, const struct rfs_inventory *inv,
 				strerror(r));
 	}
 	pthread_mutex_init(&front->control, NULL);
+	rfs_opened_init(&front->opened);
 	return 0;
 }
 
 int rfs_front_fini(struct rfs_front *front, void (*each)(const char *text),
 		   struct rfs_error *err)
 {
-	int r = rfs_tree_fini(&front->tree, each, err);
+	int r;
 
+	rfs_opened_fini(&front->opened);
+	r = rfs_tree_fini(&front->tree, each, err);
 	rfs_hostnodes_fini(&front->hostnodes);
 	pthread_key_delete(front->buffers);
 	pthread_mutex_destroy(&front->control);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "fs/hostnode.h"
+#include "fs/opened.h"
 #include "fs/tree.h"
 
 /* The most that one request reads or writes. */
@@ -32,6 +33,8 @@ struct rfs_front {
 	uid_t uid;
 	gid_t gid;
 	int64_t mounted_ns;
+
+	struct rfs_opened_list opened;
 
 	/* Held by the one thread that carries out a reset or a refresh: it
 	 * waits for pages that other threads may have to fill, so no second

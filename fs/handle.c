@@ -66,6 +66,15 @@ static int open_text(struct rfs_handle *h, struct rfs_text *text,
 	return r < 0 ? -EIO : 0;
 }
 
+static void close_handle(struct rfs_opened *o)
+{
+	struct rfs_handle *h = (struct rfs_handle *)o;
+
+	rfs_reader_unref(h->reader);
+	rfs_rendering_unref(h->text);
+	free(h);
+}
+
 int rfs_handle_open(struct rfs_front *front, const struct rfs_node *node,
 		    int flags, struct rfs_handle **ret, struct rfs_error *err)
 {
@@ -91,15 +100,9 @@ int rfs_handle_open(struct rfs_front *front, const struct rfs_node *node,
 	}
 	if (flags & O_DIRECT)
 		h->is_direct = true;
+	rfs_opened_add(&front->opened, &h->opened, close_handle);
 	*ret = h;
 	return 0;
-}
-
-void rfs_handle_close(struct rfs_handle *h)
-{
-	rfs_reader_unref(h->reader);
-	rfs_rendering_unref(h->text);
-	free(h);
 }
 
 uint64_t rfs_handle_size(const struct rfs_handle *h)

@@ -9,10 +9,12 @@
 
 #include "fs/front.h"
 #include "fs/image.h"
+#include "fs/opened.h"
 #include "fs/text.h"
 
-/* One of view, reader and text is set. */
+/* One of view, reader and text is set.  Close it with rfs_opened_close. */
 struct rfs_handle {
+	struct rfs_opened opened;
 	struct rfs_image *image; /* of the view, else NULL */
 	struct rfs_view *view;
 	struct rfs_reader *reader; /* a reference of its own */
@@ -26,8 +28,6 @@ struct rfs_handle {
  * -EIO if no source can be opened. */
 int rfs_handle_open(struct rfs_front *front, const struct rfs_node *node,
 		    int flags, struct rfs_handle **ret, struct rfs_error *err);
-void rfs_handle_close(struct rfs_handle *h);
-
 uint64_t rfs_handle_size(const struct rfs_handle *h);
 
 /* Reads what there is of 'range'; *ret_len is 0 at the end of the file.  On a

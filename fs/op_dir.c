@@ -14,6 +14,7 @@
 #include "site/hostfiles.h"
 
 struct listing {
+	struct rfs_opened opened;
 	fuse_req_t req;
 	const struct rfs_node *dir;
 	char *buf;
@@ -94,8 +95,10 @@ static int fill(struct listing *list, struct rfs_error *err)
 	return append_static(list) < 0 ? rfs_no_memory(err) : 0;
 }
 
-static void free_listing(struct listing *list)
+static void free_listing(struct rfs_opened *o)
 {
+	struct listing *list = (struct listing *)o;
+
 	free(list->buf);
 	free(list);
 }
@@ -103,6 +106,7 @@ static void free_listing(struct listing *list)
 void rfs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct listing *list = calloc(1, sizeof(*list));
+	struct rfs_front *front = rfs_front_of(req);
 	struct rfs_error err = RFS_ERROR_INIT;
 	int r;
 
@@ -115,13 +119,14 @@ void rfs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	r = fill(list, &err);
 	if (r < 0) {
 		rfs_log_often("%s", err.text);
-		free_listing(list);
+		free_listing(&list->opened);
 		fuse_reply_err(req, -r);
 		return;
 	}
 	fi->fh = (uintptr_t)list;
+	rfs_opened_add(&front->opened, &list->opened, free_listing);
 	if (fuse_reply_open(req, fi) < 0)
-		free_listing(list);
+		rfs_opened_close(&front->opened, &list->opened);
 }
 
 /* A last entry that is cut off is no harm: the kernel leaves it and asks again
@@ -149,6 +154,8 @@ void rfs_op_readdir(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 void rfs_op_releasedir(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		       struct fuse_file_info *fi)
 {
-	free_listing((void *)(uintptr_t)fi->fh);
+	struct listing *list = (void *)(uintptr_t)fi->fh;
+
+	rfs_opened_close(&rfs_front_of(req)->opened, &list->opened);
 	fuse_reply_err(req, 0);
 }

@@ -14,10 +14,11 @@ static struct rfs_handle *handle_of(const struct fuse_file_info *fi)
 
 void rfs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct rfs_front *front = rfs_front_of(req);
 	struct rfs_error err = RFS_ERROR_INIT;
 	struct rfs_handle *h;
-	int r = rfs_handle_open(rfs_front_of(req), rfs_node_of(req, ino),
-				fi->flags, &h, &err);
+	int r = rfs_handle_open(front, rfs_node_of(req, ino), fi->flags, &h,
+				&err);
 
 	if (r < 0) {
 		if (r != -EROFS && r != -EACCES)
@@ -30,13 +31,13 @@ void rfs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fi->keep_cache = !h->is_direct;
 	fi->noflush = 1; /* nothing is held back that close could lose */
 	if (fuse_reply_open(req, fi) < 0)
-		rfs_handle_close(h);
+		rfs_opened_close(&front->opened, &h->opened);
 }
 
 void rfs_op_release(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		    struct fuse_file_info *fi)
 {
-	rfs_handle_close(handle_of(fi));
+	rfs_opened_close(&rfs_front_of(req)->opened, &handle_of(fi)->opened);
 	fuse_reply_err(req, 0);
 }
 

@@ -450,6 +450,17 @@ static struct rfs_merge_policy policy_of(const struct rfs_site *site,
 /* A uuid that is on two hosts, a leftover of a migration, names the disk that
  * was found first, which another day may be the other one.  What was written to
  * one must not be shown on the other. */
+/* A host may be known by its short name on one day and in full on another,
+ * when a source that says it in full was added. */
+static bool is_same_host(const char *a, const char *b)
+{
+	size_t short_len = strcspn(a, ".");
+
+	if (short_len != strcspn(b, ".") || strncmp(a, b, short_len) != 0)
+		return false;
+	return !a[short_len] || !b[short_len] || strcmp(a, b) == 0;
+}
+
 static int check_host(struct rfs_opener *op, const struct rfs_disk *disk,
 		      struct rfs_error *err)
 {
@@ -460,7 +471,7 @@ static int check_host(struct rfs_opener *op, const struct rfs_disk *disk,
 	if (r == -ENOENT)
 		return rfs_state_set_fact(op->state, disk->id, "host", host,
 					  err);
-	if (r < 0 || strcmp(was, host) == 0)
+	if (r < 0 || is_same_host(was, host))
 		return r;
 	return rfs_fail(err, ESTALE,
 			"%s: what the state keeps of %s is of host %s, not of "
