@@ -215,6 +215,8 @@ struct rfs_run rfs_overlay_find(struct rfs_overlay *o, uint64_t off,
 			rfs_range_to(off, rfs_range_end(within)), 0
 		};
 	run = rfs_kept_find(&o->map, off, within);
+	/* What lies on both sides of zero_from is one run of the map. */
+	run.range = rfs_range_to(off, rfs_range_end(run.range));
 	if (run.value != RFS_OVERLAY_NONE)
 		return run;
 	if (off >= zero_from)
