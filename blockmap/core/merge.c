@@ -166,6 +166,10 @@ static int publish_fresh(struct request *q, struct rfs_range range, size_t k)
 
 	r = rfs_reader_extents(q->m->candidates[k].reader, range, &extents,
 			       q->err);
+	if (r < 0) { /* the bytes are there all the same */
+		rfs_extents_clear(&extents);
+		r = publish(q, range, choice(RFS_FRESH, q->m->ids[k]));
+	}
 	for (size_t i = 0; i < extents.count && r == 0; i++) {
 		state = extents.items[i].content == RFS_HOLE ? RFS_ZERO
 							     : RFS_FRESH;

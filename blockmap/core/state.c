@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
@@ -433,6 +434,20 @@ static int read_holder(int fd, int *ret_pid, char *text, size_t room)
 	return 0;
 }
 
+/* Whoever asks who holds the state has the lock for a moment: that is no
+ * holder, so a few tries are made. */
+static bool lock_soon(int fd)
+{
+	const struct timespec pause = { 0, 20000000 };
+
+	for (int i = 0; i < 5; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
 static int take_lock(struct rfs_state *st, const char *holder,
 		     struct rfs_error *err)
 {
@@ -444,7 +459,7 @@ static int take_lock(struct rfs_state *st, const char *holder,
 	if (st->lock_fd < 0)
 		return rfs_fail(err, errno, "state %s/lock: %s", st->dir,
 				strerror(errno));
-	if (flock(st->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+	if (!lock_soon(st->lock_fd)) {
 		read_holder(st->lock_fd, &pid, other, sizeof(other));
 		return rfs_fail(
 			err, EBUSY,
