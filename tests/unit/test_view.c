@@ -408,10 +408,22 @@ static void growing_costs_nothing(void **data)
 	assert_int_equal(total(s, RFS_LOCAL), huge);
 }
 
-/* Random writes, punches, truncations, syncs and reopenings against a copy. */
+static void grown_reads_zero_behind_the_base(void **data)
+{
+	struct scene *s = *data;
+	uint8_t *want = calloc(1, SIZE * 2);
+
+	memcpy(want, s->now.bytes, SIZE);
+	assert_int_equal(rfs_view_truncate(s->view, SIZE * 2, NULL), 0);
+	expect_bytes(s, 0, want, SIZE * 2);
+	free(want);
+}
+
+/* Random writes, punches, truncations, syncs and reopenings against a copy, to
+ * twice the size of the disk. */
 static void model(void **data)
 {
-	enum { MAX = 1 << 18, STEPS = 3000 };
+	enum { MAX = 1 << 19, STEPS = 3000 };
 	struct scene *s = *data;
 	uint64_t seed = test_seed(), size = SIZE, off, len;
 	uint8_t *want = calloc(1, MAX * 2), *buf = malloc(MAX * 2);
@@ -434,6 +446,11 @@ static void model(void **data)
 			break;
 		case 2:
 			assert_int_equal(rfs_view_sync(s->view, NULL), 0);
+			if (i % 8)
+				break;
+			assert_int_equal(rfs_view_reset(s->view, NULL), 0);
+			memcpy(want, s->now.bytes, SIZE);
+			size = SIZE;
 			break;
 		case 3:
 		case 4:
@@ -487,6 +504,7 @@ int main(void)
 		T(a_shorter_base_takes_nothing_away),
 		T(the_size_stays_as_it_was_first_read),
 		T(growing_costs_nothing),
+		T(grown_reads_zero_behind_the_base),
 		T(model),
 	};
 
