@@ -486,7 +486,7 @@ static int check_unchanged(const struct rfs_merge *m,
 		return r;
 	r = rfs_state_fact(m->choices.state, m->choices.object, key, &was, err);
 	if (r == -ENOENT)
-		return rfs_state_set_fact(m->choices.state, m->choices.object,
+		return rfs_state_try_fact(m->choices.state, m->choices.object,
 					  key, is, err);
 	if (r < 0 || strcmp(was, is) == 0 || m->policy.take_changed)
 		return r;
@@ -566,7 +566,7 @@ static int choose_size(struct rfs_merge *m, struct rfs_error *err)
 	if (r == 0 && strcmp(was, is) == 0)
 		return 0;
 	if (r == -ENOENT || !m->choices.map.count)
-		return rfs_state_set_fact(m->choices.state, m->choices.object,
+		return rfs_state_try_fact(m->choices.state, m->choices.object,
 					  SIZE_FACT, is, err);
 	errno = 0;
 	m->size = strtoull(was, &end, 10);

@@ -73,9 +73,11 @@ struct rfs_state {
 	sqlite3_stmt *statements[ST_COUNT];
 };
 
-static int sql_errno(int rc)
+static int sql_errno(sqlite3 *db, int rc)
 {
 	switch (rc & 0xff) {
+	case SQLITE_IOERR: /* which may be a file that cannot grow */
+		return sqlite3_system_errno(db) == ENOSPC ? ENOSPC : EIO;
 	case SQLITE_FULL:
 		return ENOSPC;
 	case SQLITE_NOMEM:
@@ -95,8 +97,8 @@ static int sql_fail(struct rfs_state *st, const char *what,
 {
 	int rc = sqlite3_errcode(st->db);
 
-	return rfs_fail(err, sql_errno(rc), "state %s: %s: %s", st->dir, what,
-			sqlite3_errmsg(st->db));
+	return rfs_fail(err, sql_errno(st->db, rc), "state %s: %s: %s", st->dir,
+			what, sqlite3_errmsg(st->db));
 }
 
 static int sql_run(struct rfs_state *st, const char *text,
@@ -252,6 +254,15 @@ int rfs_state_set_fact(struct rfs_state *st, const char *object,
 	r = step(st, s, err);
 	pthread_mutex_unlock(&st->mutex);
 	return r;
+}
+
+int rfs_state_try_fact(struct rfs_state *st, const char *object,
+		       const char *key, const char *value,
+		       struct rfs_error *err)
+{
+	int r = rfs_state_set_fact(st, object, key, value, err);
+
+	return r == -ENOSPC || r == -EROFS ? 0 : r;
 }
 
 int rfs_state_forget_fact(struct rfs_state *st, const char *object,

@@ -50,6 +50,12 @@ int rfs_state_set_fact(struct rfs_state *st, const char *object,
 		       const char *key, const char *value,
 		       struct rfs_error *err);
 
+/* The same where a full state directory is no reason to refuse a read: -ENOSPC
+ * and -EROFS count as done, and the fact is said again at the next mount. */
+int rfs_state_try_fact(struct rfs_state *st, const char *object,
+		       const char *key, const char *value,
+		       struct rfs_error *err);
+
 /* The object's data file (data/NAME), opened for reading and writing; made if
  * 'make' is set, else -ENOENT.  Returns the fd. */
 int rfs_state_data_fd(struct rfs_state *st, const char *object, bool make,

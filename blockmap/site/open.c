@@ -53,6 +53,18 @@ const struct rfs_inventory *rfs_opener_inventory(struct rfs_opener *op)
 	return op->inv;
 }
 
+/* While there is room in the state: choices are remembered by these numbers,
+ * also on the day when it is full. */
+static void number_sources(struct rfs_opener *op)
+{
+	const struct rfs_site *site = op->inv->site;
+	uint32_t id;
+
+	for (size_t i = 0; op->state && i < site->nsources; i++)
+		rfs_state_source_id(op->state, site->sources[i]->origin.name,
+				    &id, NULL);
+}
+
 int rfs_opener_new(const struct rfs_inventory *inv, struct rfs_state *state,
 		   struct rfs_opener **ret, struct rfs_error *err)
 {
@@ -63,6 +75,7 @@ int rfs_opener_new(const struct rfs_inventory *inv, struct rfs_state *state,
 	op->inv = inv;
 	op->state = state;
 	pthread_mutex_init(&op->lock, NULL);
+	number_sources(op);
 	*ret = op;
 	return 0;
 }
@@ -469,7 +482,7 @@ static int check_host(struct rfs_opener *op, const struct rfs_disk *disk,
 	int r = rfs_state_fact(op->state, disk->id, "host", &was, err);
 
 	if (r == -ENOENT)
-		return rfs_state_set_fact(op->state, disk->id, "host", host,
+		return rfs_state_try_fact(op->state, disk->id, "host", host,
 					  err);
 	if (r < 0 || is_same_host(was, host))
 		return r;
