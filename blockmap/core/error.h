@@ -12,6 +12,9 @@
 #ifndef RESCUEFS_CORE_ERROR_H
 #define RESCUEFS_CORE_ERROR_H
 
+#include <errno.h>
+#include <stdbool.h>
+
 #define RFS_ERROR_MAX 768
 
 struct rfs_error {
@@ -35,5 +38,13 @@ int rfs_context(struct rfs_error *err, int r, const char *fmt, ...)
 
 /* The same for memory, which has nothing more to say. */
 int rfs_no_memory(struct rfs_error *err);
+
+/* True for our own want of something: no word about the source.  Going on without
+ * it would be a choice for ever, made by a moment without memory or
+ * descriptors. */
+static inline bool rfs_is_own_want(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EINTR;
+}
 
 #endif /* RESCUEFS_CORE_ERROR_H */

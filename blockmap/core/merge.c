@@ -189,12 +189,6 @@ static int publish_read(struct request *q, struct rfs_range range, size_t k)
 	return publish(q, range, choice(RFS_STALE, q->m->ids[k]));
 }
 
-/* Our own want of something: no word about the source, so nothing is chosen. */
-static bool is_ours(int r)
-{
-	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EINTR;
-}
-
 /* Asks one candidate for 'range'; what it cannot read goes to 'missing'. */
 static int ask(struct request *q, size_t k, struct rfs_range range,
 	       struct rfs_ranges *missing)
@@ -208,7 +202,7 @@ static int ask(struct request *q, size_t k, struct rfs_range range,
 
 	if (has.len)
 		r = rfs_reader_read(rd, has, at(q, has.off), &bad, q->err);
-	if (is_ours(r)) {
+	if (rfs_is_own_want(r)) {
 		rfs_ranges_fini(&bad);
 		return r;
 	}

@@ -239,21 +239,30 @@ int rfs_state_fact(struct rfs_state *st, const char *object, const char *key,
 	return r;
 }
 
-int rfs_state_set_fact(struct rfs_state *st, const char *object,
-		       const char *key, const char *value,
-		       struct rfs_error *err)
+/* Runs a statement that gives no row, its parameters bound to 'texts'. */
+static int run_texts(struct rfs_state *st, enum statement which,
+		     const char *const *texts, int ntexts,
+		     struct rfs_error *err)
 {
 	sqlite3_stmt *s;
 	int r;
 
 	pthread_mutex_lock(&st->mutex);
-	s = statement(st, ST_FACT_SET);
-	bind_text(s, 1, object);
-	bind_text(s, 2, key);
-	bind_text(s, 3, value);
+	s = statement(st, which);
+	for (int i = 0; i < ntexts; i++)
+		bind_text(s, i + 1, texts[i]);
 	r = step(st, s, err);
 	pthread_mutex_unlock(&st->mutex);
 	return r;
+}
+
+int rfs_state_set_fact(struct rfs_state *st, const char *object,
+		       const char *key, const char *value,
+		       struct rfs_error *err)
+{
+	const char *const texts[] = { object, key, value };
+
+	return run_texts(st, ST_FACT_SET, texts, 3, err);
 }
 
 int rfs_state_try_fact(struct rfs_state *st, const char *object,
@@ -268,16 +277,9 @@ int rfs_state_try_fact(struct rfs_state *st, const char *object,
 int rfs_state_forget_fact(struct rfs_state *st, const char *object,
 			  const char *key, struct rfs_error *err)
 {
-	sqlite3_stmt *s;
-	int r;
+	const char *const texts[] = { object, key };
 
-	pthread_mutex_lock(&st->mutex);
-	s = statement(st, ST_FACT_FORGET);
-	bind_text(s, 1, object);
-	bind_text(s, 2, key);
-	r = step(st, s, err);
-	pthread_mutex_unlock(&st->mutex);
-	return r;
+	return run_texts(st, ST_FACT_FORGET, texts, 2, err);
 }
 
 int rfs_state_forget_map(struct rfs_state *st, const char *object,

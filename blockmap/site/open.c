@@ -145,13 +145,6 @@ static int open_file(struct rfs_opener *op, const struct rfs_source *src,
 	return rfs_guard_open(file, op->state, name, ret, err);
 }
 
-/* Our own want: no word about the source.  Going on without it would be a
- * choice for ever, made by a moment without memory or descriptors. */
-static bool is_ours(int r)
-{
-	return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
-}
-
 struct members {
 	struct rfs_reader *items[RFS_CHAIN_MEMBERS];
 	size_t count;
@@ -205,7 +198,7 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 	int first;
 
 	first = open_file(op, chain->source, chain->path, &m.items[0], err);
-	if (is_ours(first))
+	if (rfs_is_own_want(first))
 		return first;
 	m.count = first == 0;
 	if (chain->healed)
@@ -305,7 +298,7 @@ static int open_parent(struct rfs_opener *op, const struct rfs_chain *chain,
 		return r;
 	r = open_next(op, &next, ret, &why);
 	rfs_chain_fini(&next);
-	if (r == -ELOOP || r == -ENOTSUP || r == -EINVAL || is_ours(r))
+	if (r == -ELOOP || r == -ENOTSUP || r == -EINVAL || rfs_is_own_want(r))
 		return rfs_fail(err, -r, "%s", why.text);
 	if (r < 0)
 		rfs_notes_add(notes,
@@ -358,7 +351,7 @@ static int open_copy_file(struct rfs_opener *op, const struct rfs_disk *disk,
 	int first;
 
 	first = open_file(op, copy->source, copy->path, &m.items[0], err);
-	if (is_ours(first))
+	if (rfs_is_own_want(first))
 		return first;
 	m.count = first == 0;
 	for (size_t i = 0; i < disk->ncopies && healed; i++) {
@@ -436,7 +429,7 @@ static int open_candidate(struct rfs_opener *op, const struct rfs_disk *disk,
 	if (r == 0)
 		return 0;
 	ret->reader = NULL;
-	if (is_ours(r))
+	if (rfs_is_own_want(r))
 		return rfs_fail(err, -r, "%s", why.text);
 	ret->error = keep_text(op, &op->errors, why.text);
 	if (!ret->error)
