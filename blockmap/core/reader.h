@@ -55,7 +55,9 @@ struct rfs_reader_ops {
 	/* Fills 'buf' (range.len bytes).  0: all of it was read.
 	 * -EIO: the ranges appended to 'bad' (ascending, inside 'range', as
 	 * small as the driver can tell) could not be read, and every other
-	 * byte of 'buf' was.  Any other negative errno: nothing is known.
+	 * byte of 'buf' was.  -ETIMEDOUT: the same, but some of those ranges
+	 * were not waited for, so that none of them may be remembered as
+	 * unreadable.  Any other negative errno: nothing is known.
 	 * 'range' is not empty and lies within the size. */
 	int (*read)(void *state, struct rfs_range range, void *buf,
 		    struct rfs_ranges *bad, struct rfs_error *err);

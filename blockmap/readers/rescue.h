@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* rescue.h - one file of a damaged source: read by its worker, each sector once.
+ *
+ * What was delivered is in the rescued store and comes from there for ever
+ * after; what failed is remembered and is not asked for again; the rest is
+ * asked for in requests that fall to single sectors around an error.
+ *
+ * What is known of a file is shared by all who have it open (by object), and
+ * two who want the same unread sectors ask once.
+ */
+#ifndef RESCUEFS_READERS_RESCUE_H
+#define RESCUEFS_READERS_RESCUE_H
+
+#include "core/extmap.h"
+#include "core/notes.h"
+#include "core/reader.h"
+#include "core/state.h"
+#include "core/store.h"
+#include "readers/worker.h"
+
+/* What is known of a byte of the file.  Kept in the state under the purpose
+ * "bad"; NOT and DONE are the absence of a record, told apart by the store. */
+enum rfs_rescue_status {
+	RFS_RESCUE_NOT = 0,  /* never asked for, or not kept */
+	RFS_RESCUE_BAD = 1,  /* failed, touched twice: not asked for again */
+	RFS_RESCUE_LATE = 2, /* the deadline passed; not waited for again */
+	RFS_RESCUE_NEAR = 3, /* in a request that failed; not tried singly yet
+				 (ddrescue's "non-trimmed") */
+	RFS_RESCUE_EDGED =
+		4, /* the same after its edges were read ("non-scraped") */
+	RFS_RESCUE_DONE = 5,   /* in the store */
+	RFS_RESCUE_SPOILT = 6, /* in the store, whose digest does not agree */
+};
+
+/* store = on | auto | off */
+enum rfs_store_mode {
+	RFS_STORE_ON,
+	RFS_STORE_AUTO, /* begins at the file's first error */
+	RFS_STORE_OFF,
+};
+
+struct rfs_rescue;
+
+struct rfs_rescue_config {
+	struct rfs_state *state; /* NULL: nothing is kept beyond the process */
+	struct rfs_worker *worker; /* outlives it */
+	const char *object;	   /* "bm0002:/path": what it is in the state */
+	const char *name;	   /* in messages; copied, as the object is */
+	const struct rfs_origin *origin;
+	struct rfs_notes *notes; /* may be NULL */
+	enum rfs_store_mode store;
+};
+
+/* 'fd' belongs to it from the call on.  The same object opened twice is one. */
+int rfs_rescue_open(const struct rfs_rescue_config *config, int fd,
+		    struct rfs_rescue **ret, struct rfs_error *err);
+struct rfs_rescue *rfs_rescue_ref(struct rfs_rescue *r);
+struct rfs_rescue *rfs_rescue_unref(struct rfs_rescue *r); /* accepts NULL */
+
+/* A reader of it for the foreground; takes its own reference. */
+int rfs_rescue_reader(struct rfs_rescue *r, struct rfs_reader **ret,
+		      struct rfs_error *err);
+
+uint64_t rfs_rescue_size(const struct rfs_rescue *r);
+const char *rfs_rescue_name(const struct rfs_rescue *r);
+const char *rfs_rescue_object(const struct rfs_rescue *r);
+/* The smallest request that the medium takes, in bytes. */
+unsigned int rfs_rescue_granule(const struct rfs_rescue *r);
+
+/* The run at 'off' of one enum rfs_rescue_status, cut to 'within'. */
+struct rfs_run rfs_rescue_find(struct rfs_rescue *r, uint64_t off,
+			       struct rfs_range within);
+
+/* One request to the medium, whatever is known of the range (whole granules, at
+ * most RFS_WORKER_ROOM, may reach past the end in the last one).  Returns the
+ * bytes delivered from its start, which are in the store by then (also with
+ * store = off), or a negative errno: -EIO and its kin the medium's, -ETIMEDOUT.
+ * The status of what was not delivered is the caller's to set. */
+ssize_t rfs_rescue_try(struct rfs_rescue *r, struct rfs_range range,
+		       struct rfs_patience *patience, struct rfs_error *err);
+
+/* Records a status, not DONE nor SPOILT, for what is not in the store. */
+int rfs_rescue_set(struct rfs_rescue *r, struct rfs_range range,
+		   enum rfs_rescue_status status, struct rfs_error *err);
+
+/* Keeps what was learned; the store is safe when it returns. */
+int rfs_rescue_sync(struct rfs_rescue *r, struct rfs_error *err);
+
+/* BAD, LATE and the like may be asked for again; what is SPOILT, too.  What is
+ * in the store stays. */
+int rfs_rescue_forgive(struct rfs_rescue *r, struct rfs_error *err);
+
+struct rfs_rescue_totals {
+	uint64_t bytes[RFS_RESCUE_SPOILT + 1]; /* by status */
+};
+
+void rfs_rescue_totals(struct rfs_rescue *r, struct rfs_rescue_totals *ret);
+
+#endif /* RESCUEFS_READERS_RESCUE_H */
