@@ -7,21 +7,16 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
-#include "core/state.h"
 #include "core/view.h"
-#include "site/inventory.h"
-#include "site/open.h"
-#include "tools/settings.h"
+#include "tools/target.h"
 #include "tools/verbs.h"
 
 #define CONTROL "user.rescuefs.control"
@@ -34,9 +29,7 @@ enum order {
 struct request {
 	enum order order;
 	bool is_sure; /* --yes */
-	const char *name;
-	struct rfs_site *site;
-	struct rfs_inventory *inv;
+	struct rfs_target target;
 	const struct rfs_disk *disk;
 	char *path; /* "april-ci/disk" */
 };
@@ -147,38 +140,16 @@ static uint64_t written_bytes(const char *image)
 	return strtoull(text, NULL, 10);
 }
 
-static bool is_mounted(const char *mountpoint)
-{
-	struct statfs fs;
-
-	return statfs(mountpoint, &fs) == 0 && fs.f_type == FUSE_SUPER_MAGIC;
-}
-
-static int ask_mount(const struct request *req, const char *mountpoint)
+static int ask_mount(const struct request *req)
 {
 	RFS_CLEANUP_FREE char *image = NULL;
 	const char *order = order_name[req->order];
 	struct rfs_error err = RFS_ERROR_INIT;
 	int status, r;
 
-	if (asprintf(&image, "%s/instances/%s", mountpoint, req->path) < 0) {
-		image = NULL;
-		rfs_no_memory(&err);
-		return rfs_complain(&err, RFS_EXIT_SOURCE);
-	}
-	if (!is_mounted(mountpoint)) {
-		rfs_fail(&err, EBUSY,
-			 "the mount at %s is just beginning or ending; try "
-			 "again in a moment",
-			 mountpoint);
-		return rfs_complain(&err, RFS_EXIT_BUSY);
-	}
-	if (access(image, F_OK) < 0) {
-		rfs_fail(&err, errno,
-			 "%s: %s; does the mount show the same site?", image,
-			 strerror(errno));
+	r = rfs_target_image(&req->target, req->disk, &image, &err);
+	if (r < 0)
 		return rfs_complain(&err, RFS_EXIT_USE);
-	}
 	if (!is_wanted(req, written_bytes(image), &status))
 		return status;
 	if (setxattr(image, CONTROL, order, strlen(order), 0) == 0)
@@ -236,96 +207,20 @@ static int refresh(const struct request *req, struct rfs_opener *op)
 	return r < 0 ? order_failed(req, r, &err) : print_done(req);
 }
 
-static int with_state(const struct request *req, struct rfs_state *st)
+static int carry_out(struct request *req)
 {
+	struct rfs_opener *op = req->target.opener;
 	struct rfs_error err = RFS_ERROR_INIT;
-	struct rfs_opener *op = NULL;
-	int status, r;
 
-	r = rfs_opener_new(req->inv, st, &op, &err);
-	if (r < 0)
-		return order_failed(req, r, &err);
-	status = req->order == ORDER_RESET ? reset(req, op) : refresh(req, op);
-	rfs_opener_free(op);
-	return status;
-}
-
-/* A mistyped --state must not make a new one. */
-static int check_state(const char *dir, struct rfs_error *err)
-{
-	RFS_CLEANUP_FREE char *db = NULL;
-
-	if (asprintf(&db, "%s/known.db", dir) < 0) {
-		db = NULL;
-		return rfs_no_memory(err);
-	}
-	if (access(db, F_OK) < 0)
-		return rfs_fail(err, errno,
-				"there is no state in %s (%s); name it with "
-				"--state",
-				dir, strerror(errno));
-	return 0;
-}
-
-static int carry_out(const struct request *req)
-{
-	RFS_CLEANUP_FREE char *dir = NULL;
-	RFS_CLEANUP_FREE char *holder = NULL;
-	struct rfs_error err = RFS_ERROR_INIT;
-	struct rfs_state *st;
-	int pid, r, status;
-
-	r = rfs_site_state_dir(req->site, &dir, &err);
-	if (r == 0)
-		r = check_state(dir, &err);
-	if (r < 0)
-		return rfs_complain(&err, RFS_EXIT_USE);
-	/* A mount says where it is; another reset or refresh does not. */
-	if (rfs_state_holder(dir, &pid, &holder, NULL) == 0 && holder[0] == '/')
-		return ask_mount(req, holder);
-	r = rfs_state_open(dir, order_name[req->order], &st, &err);
-	if (r < 0)
-		return rfs_complain(&err,
-				    r == -EBUSY ? RFS_EXIT_BUSY : RFS_EXIT_USE);
-	status = with_state(req, st);
-	rfs_state_close(st);
-	return status;
-}
-
-static int with_inventory(struct request *req)
-{
-	const char *tree_name;
-	struct rfs_error err = RFS_ERROR_INIT;
-	int r, status;
-
-	r = rfs_inventory_find_disk(req->inv, req->name, &req->disk, &err);
-	if (r < 0)
-		return rfs_complain(&err, RFS_EXIT_USE);
-	tree_name = req->disk->instance->tree_name;
-	if (asprintf(&req->path, "%s/%s", tree_name, req->disk->name) < 0) {
+	req->disk = req->target.disks[0];
+	req->path = rfs_target_disk_path(req->disk);
+	if (!req->path) {
 		rfs_no_memory(&err);
 		return rfs_complain(&err, RFS_EXIT_SOURCE);
 	}
-	status = carry_out(req);
-	free(req->path);
-	return status;
-}
-
-static int with_site(struct request *req)
-{
-	struct rfs_error err = RFS_ERROR_INIT;
-	struct rfs_inventory inv;
-	int r, status;
-
-	r = rfs_site_open(req->site, &err);
-	if (r == 0)
-		r = rfs_inventory_scan(req->site, &inv, &err);
-	if (r < 0)
-		return rfs_complain(&err, RFS_EXIT_SOURCE);
-	req->inv = &inv;
-	status = with_inventory(req);
-	rfs_inventory_fini(&inv);
-	return status;
+	if (req->target.mountpoint)
+		return ask_mount(req);
+	return req->order == ORDER_RESET ? reset(req, op) : refresh(req, op);
 }
 
 /*
@@ -370,43 +265,45 @@ static int read_options(struct words *w, int argc, char **argv,
 	return r;
 }
 
-/* [SITE] DISK */
-static int read_words(struct request *req, const struct words *w, int argc,
-		      char **argv, struct rfs_error *err)
+static int with_words(struct request *req, const struct words *w, int argc,
+		      char **argv)
 {
-	if (argc < 1 || argc > 2)
-		return rfs_fail(err, EINVAL, "%s; rescuefs %s --help says more",
-				argc ? "one site file and one disk is all that "
-				       "can be named"
-				     : "the disk is missing",
-				order_name[req->order]);
+	struct rfs_target_words words = {
+		.settings = &w->settings,
+		.words = argv,
+		.nwords = argc,
+		.verb = order_name[req->order],
+		.min_disks = 1,
+		.max_disks = 1,
+		.needs_state = true,
+	};
+	struct rfs_error err = RFS_ERROR_INIT;
+	int status;
+
 	req->is_sure = w->is_sure;
-	req->name = argv[argc - 1];
-	return rfs_settings_apply(&w->settings, argc == 2 ? argv[0] : NULL,
-				  req->site, err);
+	status = rfs_target_open(&req->target, &words, &err);
+	status = status == RFS_EXIT_FINE ? carry_out(req)
+					 : rfs_complain(&err, status);
+	free(req->path);
+	rfs_target_close(&req->target);
+	return status;
 }
 
 static int run(enum order order, const char *help, int argc, char **argv)
 {
 	struct rfs_error err = RFS_ERROR_INIT;
-	struct rfs_site site;
-	struct request req = { .order = order, .site = &site };
+	struct request req = { .order = order };
 	struct words words = { 0 };
 	int r, status;
 
 	umask(077);
-	rfs_site_init(&site);
 	r = read_options(&words, argc, argv, &err);
 	if (r == 0)
-		r = read_words(&req, &words, argc - optind, argv + optind,
-			       &err);
-	if (r == 0)
-		status = with_site(&req);
+		status = with_words(&req, &words, argc - optind, argv + optind);
 	else if (r == -ECANCELED)
 		status = fputs(help, stdout) < 0 ? RFS_EXIT_USE : RFS_EXIT_FINE;
 	else
 		status = rfs_complain(&err, RFS_EXIT_USE);
-	rfs_site_fini(&site);
 	rfs_settings_fini(&words.settings);
 	return status;
 }

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "tools/target.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "tools/verbs.h"
+
+static bool is_file(const char *word)
+{
+	struct stat st;
+
+	return stat(word, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* The first word is the site file where nothing else says the sources, or where
+ * it is a file. */
+static bool begins_with_site(const struct rfs_target_words *words)
+{
+	return words->nwords > 0 &&
+	       (!rfs_settings_has_source(words->settings) ||
+		is_file(words->words[0]));
+}
+
+static int check_count(const struct rfs_target_words *words, size_t ndisks,
+		       struct rfs_error *err)
+{
+	if (words->all && ndisks)
+		return rfs_fail(err, EINVAL,
+				"either --all or disks by name, not both");
+	if (!words->all && ndisks < words->min_disks)
+		return rfs_fail(err, EINVAL,
+				"the disk is missing; rescuefs %s --help says "
+				"more",
+				words->verb);
+	if (ndisks > words->max_disks)
+		return rfs_fail(err, EINVAL,
+				"one site file and %zu disk%s is all that can "
+				"be named; rescuefs %s --help says more",
+				words->max_disks,
+				words->max_disks == 1 ? "" : "s", words->verb);
+	return 0;
+}
+
+static size_t count_disks(const struct rfs_inventory *inv)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < inv->ninstances; i++)
+		n += inv->instances[i]->ndisks;
+	return n;
+}
+
+static void take_all(struct rfs_target *t)
+{
+	const struct rfs_instance *instance;
+
+	for (size_t i = 0; i < t->inv.ninstances; i++) {
+		instance = t->inv.instances[i];
+		for (size_t k = 0; k < instance->ndisks; k++)
+			t->disks[t->ndisks++] = &instance->disks[k];
+	}
+}
+
+static int find_disks(struct rfs_target *t,
+		      const struct rfs_target_words *words, char **names,
+		      size_t n, struct rfs_error *err)
+{
+	int r = 0;
+
+	t->disks = calloc((words->all ? count_disks(&t->inv) : n) + 1,
+			  sizeof(*t->disks));
+	if (!t->disks)
+		return rfs_no_memory(err);
+	if (words->all)
+		take_all(t);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		r = rfs_inventory_find_disk(&t->inv, names[i],
+					    &t->disks[t->ndisks], err);
+		t->ndisks += r == 0;
+	}
+	return r;
+}
+
+/* A mistyped --state must not make a new one. */
+static int check_state(const char *dir, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *db = NULL;
+
+	if (asprintf(&db, "%s/known.db", dir) < 0) {
+		db = NULL;
+		return rfs_no_memory(err);
+	}
+	if (access(db, F_OK) < 0)
+		return rfs_fail(err, errno,
+				"there is no state in %s (%s); name it with "
+				"--state",
+				dir, strerror(errno));
+	return 0;
+}
+
+static bool is_mounted(const char *mountpoint)
+{
+	struct statfs fs;
+
+	return statfs(mountpoint, &fs) == 0 && fs.f_type == FUSE_SUPER_MAGIC;
+}
+
+static int use_mount(struct rfs_target *t, char *mountpoint,
+		     struct rfs_error *err)
+{
+	t->mountpoint = mountpoint;
+	if (is_mounted(mountpoint))
+		return RFS_EXIT_FINE;
+	rfs_fail(err, EBUSY,
+		 "the mount at %s is just beginning or ending; try again in a "
+		 "moment",
+		 mountpoint);
+	return RFS_EXIT_BUSY;
+}
+
+static int open_state(struct rfs_target *t,
+		      const struct rfs_target_words *words,
+		      struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *dir = NULL;
+	char *holder;
+	int pid, r;
+
+	r = rfs_site_state_dir(&t->site, &dir, err);
+	if (r == 0 && words->needs_state)
+		r = check_state(dir, err);
+	if (r < 0)
+		return RFS_EXIT_USE;
+	/* A mount says where it is; another verb does not. */
+	if (rfs_state_holder(dir, &pid, &holder, NULL) == 0) {
+		if (holder[0] == '/')
+			return use_mount(t, holder, err);
+		free(holder);
+	}
+	r = rfs_state_open(dir, words->verb, &t->state, err);
+	if (r < 0)
+		return r == -EBUSY ? RFS_EXIT_BUSY : RFS_EXIT_USE;
+	r = rfs_opener_new(&t->inv, t->state, &t->opener, err);
+	return r < 0 ? RFS_EXIT_SOURCE : RFS_EXIT_FINE;
+}
+
+int rfs_target_open(struct rfs_target *t, const struct rfs_target_words *words,
+		    struct rfs_error *err)
+{
+	bool has_site = begins_with_site(words);
+	char **names = words->words + has_site;
+	size_t n = (size_t)(words->nwords - has_site);
+	int r;
+
+	*t = (struct rfs_target){ 0 };
+	rfs_site_init(&t->site);
+	r = rfs_settings_apply(words->settings,
+			       has_site ? words->words[0] : NULL, &t->site,
+			       err);
+	if (r == 0)
+		r = check_count(words, n, err);
+	if (r < 0)
+		return RFS_EXIT_USE;
+	r = rfs_site_open(&t->site, err);
+	if (r == 0)
+		r = rfs_inventory_scan(&t->site, &t->inv, err);
+	if (r < 0)
+		return RFS_EXIT_SOURCE;
+	t->is_scanned = true;
+	r = find_disks(t, words, names, n, err);
+	if (r < 0)
+		return RFS_EXIT_USE;
+	return open_state(t, words, err);
+}
+
+void rfs_target_close(struct rfs_target *t)
+{
+	rfs_opener_free(t->opener);
+	rfs_state_close(t->state);
+	free(t->mountpoint);
+	free(t->disks);
+	if (t->is_scanned)
+		rfs_inventory_fini(&t->inv);
+	rfs_site_fini(&t->site);
+}
+
+char *rfs_target_disk_path(const struct rfs_disk *disk)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/%s", disk->instance->tree_name, disk->name) < 0)
+		return NULL;
+	return path;
+}
+
+int rfs_target_image(const struct rfs_target *t, const struct rfs_disk *disk,
+		     char **ret, struct rfs_error *err)
+{
+	if (asprintf(ret, "%s/instances/%s/%s", t->mountpoint,
+		     disk->instance->tree_name, disk->name) < 0) {
+		*ret = NULL;
+		return rfs_no_memory(err);
+	}
+	if (access(*ret, F_OK) < 0)
+		return rfs_fail(err, errno,
+				"%s: %s; does the mount show the same site?",
+				*ret, strerror(errno));
+	return 0;
+}
