@@ -3,6 +3,7 @@
 #ifndef RESCUEFS_READERS_READERS_H
 #define RESCUEFS_READERS_READERS_H
 
+#include "core/freshness.h"
 #include "core/notes.h"
 #include "core/reader.h"
 #include "core/state.h"
@@ -66,5 +67,64 @@ struct rfs_qcow2_info {
 int rfs_qcow2_info(struct rfs_reader *file, struct rfs_qcow2_info *ret,
 		   struct rfs_error *err);
 void rfs_qcow2_info_fini(struct rfs_qcow2_info *info);
+
+/* How a file is compressed.  The end of its name tells, the magic number in its
+ * first bytes confirms (P9). */
+enum rfs_packing {
+	RFS_PACKED_NOT,
+	RFS_PACKED_GZ,
+	RFS_PACKED_XZ,
+	RFS_PACKED_ZST,
+	RFS_PACKED_BZ2,
+};
+
+/* What the name tells: "volume-1.gz" gives 8, the length of the name without
+ * its ending, and RFS_PACKED_GZ.  Another name, or one that is nothing but an
+ * ending, gives its whole length and RFS_PACKED_NOT.  'ret' may be NULL. */
+size_t rfs_packed_strip(const char *name, enum rfs_packing *ret);
+
+/* Memory for unpacked pieces, shared by all compressed files of a site. */
+struct rfs_packed_pool;
+
+int rfs_packed_pool_new(struct rfs_packed_pool **ret, struct rfs_error *err);
+/* Makes every build of an index end soon; what waits for one gets -EINTR.  For
+ * the end of a mount; safe from any thread. */
+void rfs_packed_pool_stop(struct rfs_packed_pool *pool);
+/* After the last reader has closed; accepts NULL. */
+void rfs_packed_pool_free(struct rfs_packed_pool *pool);
+
+struct rfs_packed_config {
+	enum rfs_packing packing; /* as the name tells */
+	struct rfs_packed_pool *pool;
+	/* Where the index is kept, under 'object' ("bm0002:/path"), for the file
+	 * of this size and time.  NULL: it lives as long as the reader, and what
+	 * must be unpacked whole cannot be read. */
+	struct rfs_state *state;
+	const char *object; /* copied */
+	struct rfs_generation generation;
+	/* The bytes that it must hold once unpacked, from whoever describes it:
+	 * the reader has this size, and nothing beyond it is decoded.  0: not
+	 * known; then opening finds it out, which may take a pass over all of
+	 * the file. */
+	uint64_t expected_size;
+	/* It is told that the file holds exactly that: then whole pieces behind
+	 * a damaged one find their place from the end. */
+	bool is_exact;
+	/* Serve also what a failed checksum covers, up to where it stops to make
+	 * sense.  By default nothing of it is served (P2). */
+	bool unproved;
+	struct rfs_notes *notes; /* outlives the reader; may be NULL */
+	/* May be NULL.  Called now and then while all of the file is read, with
+	 * compressed bytes; from another thread, under no lock. */
+	void (*progress)(void *data, uint64_t done, uint64_t total);
+	void *progress_data;
+};
+
+/* The unpacked bytes of 'file', which it takes its own reference of.  The index
+ * is found in the state or built at the first need.  -EINVAL: the bytes are not
+ * what the name says. */
+int rfs_packed_open(const struct rfs_packed_config *config,
+		    struct rfs_reader *file, struct rfs_reader **ret,
+		    struct rfs_error *err);
 
 #endif /* RESCUEFS_READERS_READERS_H */
