@@ -249,7 +249,9 @@ static void touch_again(struct rfs_kept *k, const struct rfs_extmap *pages)
 	pthread_rwlock_unlock(&k->lock);
 }
 
-static int save_locked(struct rfs_kept *k, struct rfs_error *err)
+static int save_locked(struct rfs_kept *k,
+		       int (*also)(void *data, struct rfs_error *err),
+		       void *data, struct rfs_error *err)
 {
 	struct rfs_extmap pages;
 	int r;
@@ -258,11 +260,13 @@ static int save_locked(struct rfs_kept *k, struct rfs_error *err)
 	pages = k->touched;
 	k->touched = (struct rfs_extmap){ 0 };
 	pthread_rwlock_unlock(&k->lock);
-	if (!pages.count)
+	if (!pages.count && !also)
 		return 0;
 	r = rfs_state_begin(k->state, err);
 	if (r == 0) {
 		r = save_pages(k, &pages, err);
+		if (r == 0 && also)
+			r = also(data, err);
 		if (r == 0)
 			r = rfs_state_end(k->state, true, err);
 		else
@@ -274,16 +278,23 @@ static int save_locked(struct rfs_kept *k, struct rfs_error *err)
 	return r;
 }
 
-int rfs_kept_save(struct rfs_kept *k, struct rfs_error *err)
+int rfs_kept_save_with(struct rfs_kept *k,
+		       int (*also)(void *data, struct rfs_error *err),
+		       void *data, struct rfs_error *err)
 {
 	int r;
 
 	if (!k->state)
 		return 0;
 	pthread_mutex_lock(&k->saving);
-	r = save_locked(k, err);
+	r = save_locked(k, also, data, err);
 	pthread_mutex_unlock(&k->saving);
 	return r;
+}
+
+int rfs_kept_save(struct rfs_kept *k, struct rfs_error *err)
+{
+	return rfs_kept_save_with(k, NULL, NULL, err);
 }
 
 int rfs_kept_forget(struct rfs_kept *k, struct rfs_error *err)

@@ -23,7 +23,7 @@
 struct rfs_kept {
 	struct rfs_state *state; /* NULL: kept in memory only */
 	char *object;
-	const char *purpose;   /* a literal: "choices", "overlay", "bad" */
+	const char *purpose;   /* a literal: "choices", "overlay", "bad", ... */
 	pthread_rwlock_t lock; /* guards all below */
 	struct rfs_extmap map;
 	struct rfs_extmap touched; /* pages, as ranges; 1 = not saved */
@@ -52,6 +52,12 @@ bool rfs_kept_is(struct rfs_kept *k, struct rfs_range range, uint32_t value);
 
 /* On the disk when it returns; what changes meanwhile is saved next time. */
 int rfs_kept_save(struct rfs_kept *k, struct rfs_error *err);
+
+/* The same, and in the same transaction what 'also' writes, which is called even
+ * when the map has nothing to save. */
+int rfs_kept_save_with(struct rfs_kept *k,
+		       int (*also)(void *data, struct rfs_error *err),
+		       void *data, struct rfs_error *err);
 
 /* Forgets all of it, in memory and in the state. */
 int rfs_kept_forget(struct rfs_kept *k, struct rfs_error *err);

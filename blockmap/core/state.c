@@ -15,45 +15,44 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/state_sql.h"
 
-enum statement {
-	ST_SOURCE_FIND,
-	ST_SOURCE_ADD,
-	ST_SOURCE_NAME,
-	ST_FACT_FIND,
-	ST_FACT_SET,
-	ST_FACT_FORGET,
-	ST_OBJECT_FIND,
-	ST_OBJECT_ADD,
-	ST_PAGES,
-	ST_PAGE_SAVE,
-	ST_PAGE_DROP,
-	ST_MAP_FORGET,
-	ST_COUNT,
+static const char *const statement_text[RFS_ST_COUNT] = {
+	[RFS_ST_SOURCE_FIND] = "SELECT id FROM source WHERE name = ?1",
+	[RFS_ST_SOURCE_ADD] = "INSERT INTO source(name) VALUES (?1)",
+	[RFS_ST_SOURCE_NAME] = "SELECT name FROM source WHERE id = ?1",
+	[RFS_ST_FACT_FIND] = "SELECT value FROM fact WHERE object = ?1"
+			     " AND key = ?2",
+	[RFS_ST_FACT_SET] = "INSERT INTO fact(object, key, value)"
+			    " VALUES (?1, ?2, ?3) ON CONFLICT(object, key)"
+			    " DO UPDATE SET value = excluded.value",
+	[RFS_ST_FACT_FORGET] =
+		"DELETE FROM fact WHERE object = ?1 AND key = ?2",
+	[RFS_ST_OBJECT_FIND] = "SELECT id FROM object WHERE name = ?1",
+	[RFS_ST_OBJECT_ADD] = "INSERT INTO object(name) VALUES (?1)",
+	[RFS_ST_PAGES] = "SELECT page, runs FROM map WHERE object = ?1"
+			 " AND purpose = ?2 ORDER BY page",
+	[RFS_ST_PAGE_SAVE] = "INSERT OR REPLACE INTO map(object, purpose, page,"
+			     " runs) VALUES (?1, ?2, ?3, ?4)",
+	[RFS_ST_PAGE_DROP] =
+		"DELETE FROM map WHERE object = ?1 AND purpose = ?2"
+		" AND page = ?3",
+	[RFS_ST_MAP_FORGET] =
+		"DELETE FROM map WHERE object = ?1 AND purpose = ?2",
+	[RFS_ST_STORE_FIND] = "SELECT size, absorbed FROM store"
+			      " WHERE object = ?1",
+	[RFS_ST_STORE_SET] = "INSERT OR REPLACE INTO store(object, size,"
+			     " absorbed) VALUES (?1, ?2, ?3)",
+	[RFS_ST_STORE_FORGET] = "DELETE FROM store WHERE object = ?1",
+	[RFS_ST_DIGESTS_FIND] = "SELECT digests FROM digest WHERE object = ?1"
+				" AND page = ?2",
+	[RFS_ST_DIGESTS_SET] = "INSERT OR REPLACE INTO digest(object, page,"
+			       " digests) VALUES (?1, ?2, ?3)",
+	[RFS_ST_DIGESTS_FORGET] = "DELETE FROM digest WHERE object = ?1",
 };
 
-static const char *const statement_text[ST_COUNT] = {
-	[ST_SOURCE_FIND] = "SELECT id FROM source WHERE name = ?1",
-	[ST_SOURCE_ADD] = "INSERT INTO source(name) VALUES (?1)",
-	[ST_SOURCE_NAME] = "SELECT name FROM source WHERE id = ?1",
-	[ST_FACT_FIND] = "SELECT value FROM fact WHERE object = ?1"
-			 " AND key = ?2",
-	[ST_FACT_SET] = "INSERT INTO fact(object, key, value)"
-			" VALUES (?1, ?2, ?3) ON CONFLICT(object, key)"
-			" DO UPDATE SET value = excluded.value",
-	[ST_FACT_FORGET] = "DELETE FROM fact WHERE object = ?1 AND key = ?2",
-	[ST_OBJECT_FIND] = "SELECT id FROM object WHERE name = ?1",
-	[ST_OBJECT_ADD] = "INSERT INTO object(name) VALUES (?1)",
-	[ST_PAGES] = "SELECT page, runs FROM map WHERE object = ?1"
-		     " AND purpose = ?2 ORDER BY page",
-	[ST_PAGE_SAVE] = "INSERT OR REPLACE INTO map(object, purpose, page,"
-			 " runs) VALUES (?1, ?2, ?3, ?4)",
-	[ST_PAGE_DROP] = "DELETE FROM map WHERE object = ?1 AND purpose = ?2"
-			 " AND page = ?3",
-	[ST_MAP_FORGET] = "DELETE FROM map WHERE object = ?1 AND purpose = ?2",
-};
-
-static const char schema[] =
+/* What brings a database of each version to the next. */
+static const char *const schema[RFS_STATE_VERSION] = {
 	"CREATE TABLE source(id INTEGER PRIMARY KEY, name TEXT UNIQUE"
 	" NOT NULL);"
 	"CREATE TABLE object(id INTEGER PRIMARY KEY, name TEXT UNIQUE"
@@ -62,15 +61,12 @@ static const char schema[] =
 	" value TEXT NOT NULL, PRIMARY KEY(object, key)) WITHOUT ROWID;"
 	"CREATE TABLE map(object INTEGER NOT NULL, purpose TEXT NOT NULL,"
 	" page INTEGER NOT NULL, runs BLOB NOT NULL,"
-	" PRIMARY KEY(object, purpose, page)) WITHOUT ROWID;";
+	" PRIMARY KEY(object, purpose, page)) WITHOUT ROWID;",
 
-struct rfs_state {
-	char *dir;
-	int dir_fd;
-	int lock_fd;
-	pthread_mutex_t mutex; /* guards all below */
-	sqlite3 *db;
-	sqlite3_stmt *statements[ST_COUNT];
+	"CREATE TABLE store(object INTEGER PRIMARY KEY, size INTEGER NOT NULL,"
+	" absorbed INTEGER NOT NULL);"
+	"CREATE TABLE digest(object INTEGER NOT NULL, page INTEGER NOT NULL,"
+	" digests BLOB NOT NULL, PRIMARY KEY(object, page)) WITHOUT ROWID;",
 };
 
 static int sql_errno(sqlite3 *db, int rc)
@@ -101,8 +97,7 @@ static int sql_fail(struct rfs_state *st, const char *what,
 			what, sqlite3_errmsg(st->db));
 }
 
-static int sql_run(struct rfs_state *st, const char *text,
-		   struct rfs_error *err)
+int rfs_state_run(struct rfs_state *st, const char *text, struct rfs_error *err)
 {
 	if (sqlite3_exec(st->db, text, NULL, NULL, NULL) == SQLITE_OK)
 		return 0;
@@ -110,7 +105,8 @@ static int sql_run(struct rfs_state *st, const char *text,
 }
 
 /* Reset and bare; its texts are bound by the caller.  Prepared once. */
-static sqlite3_stmt *statement(struct rfs_state *st, enum statement which)
+sqlite3_stmt *rfs_state_statement(struct rfs_state *st,
+				  enum rfs_state_statement which)
 {
 	if (!st->statements[which])
 		sqlite3_prepare_v3(st->db, statement_text[which], -1,
@@ -122,7 +118,7 @@ static sqlite3_stmt *statement(struct rfs_state *st, enum statement which)
 }
 
 /* 1: a row is there, 0: done.  A done statement holds no lock. */
-static int step(struct rfs_state *st, sqlite3_stmt *s, struct rfs_error *err)
+int rfs_state_step(struct rfs_state *st, sqlite3_stmt *s, struct rfs_error *err)
 {
 	int rc = s ? sqlite3_step(s) : SQLITE_ERROR, r;
 
@@ -144,15 +140,15 @@ static void bind_text(sqlite3_stmt *s, int at, const char *text)
 }
 
 /* The id of a name in one of the two name tables, made if it is new. */
-static int name_id(struct rfs_state *st, enum statement find,
-		   enum statement add, const char *name, int64_t *ret_id,
-		   struct rfs_error *err)
+static int name_id(struct rfs_state *st, enum rfs_state_statement find,
+		   enum rfs_state_statement add, const char *name,
+		   int64_t *ret_id, struct rfs_error *err)
 {
-	sqlite3_stmt *s = statement(st, find);
+	sqlite3_stmt *s = rfs_state_statement(st, find);
 	int r;
 
 	bind_text(s, 1, name);
-	r = step(st, s, err);
+	r = rfs_state_step(st, s, err);
 	if (r == 1) {
 		*ret_id = sqlite3_column_int64(s, 0);
 		sqlite3_reset(s);
@@ -160,18 +156,19 @@ static int name_id(struct rfs_state *st, enum statement find,
 	}
 	if (r < 0)
 		return r;
-	s = statement(st, add);
+	s = rfs_state_statement(st, add);
 	bind_text(s, 1, name);
-	r = step(st, s, err);
+	r = rfs_state_step(st, s, err);
 	if (r == 0)
 		*ret_id = sqlite3_last_insert_rowid(st->db);
 	return r;
 }
 
-static int object_id(struct rfs_state *st, const char *name, int64_t *ret_id,
-		     struct rfs_error *err)
+int rfs_state_object_id(struct rfs_state *st, const char *name, int64_t *ret_id,
+			struct rfs_error *err)
 {
-	return name_id(st, ST_OBJECT_FIND, ST_OBJECT_ADD, name, ret_id, err);
+	return name_id(st, RFS_ST_OBJECT_FIND, RFS_ST_OBJECT_ADD, name, ret_id,
+		       err);
 }
 
 /* The text in the first column of the first row; -ENOENT without one. */
@@ -179,7 +176,7 @@ static int take_text(struct rfs_state *st, sqlite3_stmt *s, char **ret,
 		     struct rfs_error *err)
 {
 	const unsigned char *text;
-	int r = step(st, s, err);
+	int r = rfs_state_step(st, s, err);
 
 	if (r == 0)
 		return rfs_fail(err, ENOENT, "not said");
@@ -198,7 +195,7 @@ int rfs_state_source_id(struct rfs_state *st, const char *name,
 	int r;
 
 	pthread_mutex_lock(&st->mutex);
-	r = name_id(st, ST_SOURCE_FIND, ST_SOURCE_ADD, name, &id, err);
+	r = name_id(st, RFS_ST_SOURCE_FIND, RFS_ST_SOURCE_ADD, name, &id, err);
 	pthread_mutex_unlock(&st->mutex);
 	if (r == 0 && (id <= 0 || id > INT32_MAX >> 8))
 		r = rfs_fail(err, EBADMSG,
@@ -217,7 +214,7 @@ int rfs_state_source_name(struct rfs_state *st, uint32_t id, char **ret_name,
 	int r;
 
 	pthread_mutex_lock(&st->mutex);
-	s = statement(st, ST_SOURCE_NAME);
+	s = rfs_state_statement(st, RFS_ST_SOURCE_NAME);
 	sqlite3_bind_int64(s, 1, id);
 	r = take_text(st, s, ret_name, err);
 	pthread_mutex_unlock(&st->mutex);
@@ -231,7 +228,7 @@ int rfs_state_fact(struct rfs_state *st, const char *object, const char *key,
 	int r;
 
 	pthread_mutex_lock(&st->mutex);
-	s = statement(st, ST_FACT_FIND);
+	s = rfs_state_statement(st, RFS_ST_FACT_FIND);
 	bind_text(s, 1, object);
 	bind_text(s, 2, key);
 	r = take_text(st, s, ret_value, err);
@@ -240,7 +237,7 @@ int rfs_state_fact(struct rfs_state *st, const char *object, const char *key,
 }
 
 /* Runs a statement that gives no row, its parameters bound to 'texts'. */
-static int run_texts(struct rfs_state *st, enum statement which,
+static int run_texts(struct rfs_state *st, enum rfs_state_statement which,
 		     const char *const *texts, int ntexts,
 		     struct rfs_error *err)
 {
@@ -248,10 +245,10 @@ static int run_texts(struct rfs_state *st, enum statement which,
 	int r;
 
 	pthread_mutex_lock(&st->mutex);
-	s = statement(st, which);
+	s = rfs_state_statement(st, which);
 	for (int i = 0; i < ntexts; i++)
 		bind_text(s, i + 1, texts[i]);
-	r = step(st, s, err);
+	r = rfs_state_step(st, s, err);
 	pthread_mutex_unlock(&st->mutex);
 	return r;
 }
@@ -262,7 +259,7 @@ int rfs_state_set_fact(struct rfs_state *st, const char *object,
 {
 	const char *const texts[] = { object, key, value };
 
-	return run_texts(st, ST_FACT_SET, texts, 3, err);
+	return run_texts(st, RFS_ST_FACT_SET, texts, 3, err);
 }
 
 int rfs_state_try_fact(struct rfs_state *st, const char *object,
@@ -279,7 +276,7 @@ int rfs_state_forget_fact(struct rfs_state *st, const char *object,
 {
 	const char *const texts[] = { object, key };
 
-	return run_texts(st, ST_FACT_FORGET, texts, 2, err);
+	return run_texts(st, RFS_ST_FACT_FORGET, texts, 2, err);
 }
 
 int rfs_state_forget_map(struct rfs_state *st, const char *object,
@@ -290,26 +287,26 @@ int rfs_state_forget_map(struct rfs_state *st, const char *object,
 	int r;
 
 	pthread_mutex_lock(&st->mutex);
-	r = object_id(st, object, &id, err);
+	r = rfs_state_object_id(st, object, &id, err);
 	if (r == 0) {
-		s = statement(st, ST_MAP_FORGET);
+		s = rfs_state_statement(st, RFS_ST_MAP_FORGET);
 		sqlite3_bind_int64(s, 1, id);
 		bind_text(s, 2, purpose);
-		r = step(st, s, err);
+		r = rfs_state_step(st, s, err);
 	}
 	pthread_mutex_unlock(&st->mutex);
 	return r;
 }
 
 /* A map that was never saved has no object yet, and gets none by looking. */
-static int known_object(struct rfs_state *st, const char *object,
-			int64_t *ret_id, struct rfs_error *err)
+int rfs_state_known_object(struct rfs_state *st, const char *object,
+			   int64_t *ret_id, struct rfs_error *err)
 {
-	sqlite3_stmt *s = statement(st, ST_OBJECT_FIND);
+	sqlite3_stmt *s = rfs_state_statement(st, RFS_ST_OBJECT_FIND);
 	int r;
 
 	bind_text(s, 1, object);
-	r = step(st, s, err);
+	r = rfs_state_step(st, s, err);
 	if (r != 1)
 		return r;
 	*ret_id = sqlite3_column_int64(s, 0);
@@ -322,13 +319,13 @@ static int each_page(struct rfs_state *st, int64_t id, const char *purpose,
 				 void *data, struct rfs_error *err),
 		     void *data, struct rfs_error *err)
 {
-	sqlite3_stmt *s = statement(st, ST_PAGES);
+	sqlite3_stmt *s = rfs_state_statement(st, RFS_ST_PAGES);
 	int64_t page;
 	int r, n;
 
 	sqlite3_bind_int64(s, 1, id);
 	bind_text(s, 2, purpose);
-	while ((r = step(st, s, err)) == 1) {
+	while ((r = rfs_state_step(st, s, err)) == 1) {
 		page = sqlite3_column_int64(s, 0);
 		n = sqlite3_column_bytes(s, 1);
 		r = each(page < 0 ? UINT64_MAX : (uint64_t)page,
@@ -352,7 +349,7 @@ int rfs_state_load_pages(struct rfs_state *st, const char *object,
 	int r;
 
 	pthread_mutex_lock(&st->mutex);
-	r = known_object(st, object, &id, err);
+	r = rfs_state_known_object(st, object, &id, err);
 	if (r == 1)
 		r = each_page(st, id, purpose, each, data, err);
 	pthread_mutex_unlock(&st->mutex);
@@ -364,7 +361,7 @@ int rfs_state_begin(struct rfs_state *st, struct rfs_error *err)
 	int r;
 
 	pthread_mutex_lock(&st->mutex);
-	r = sql_run(st, "BEGIN IMMEDIATE", err);
+	r = rfs_state_run(st, "BEGIN IMMEDIATE", err);
 	if (r < 0)
 		pthread_mutex_unlock(&st->mutex);
 	return r;
@@ -378,54 +375,105 @@ int rfs_state_save_page(struct rfs_state *st, const char *object,
 	int64_t id;
 	int r;
 
-	r = object_id(st, object, &id, err);
+	r = rfs_state_object_id(st, object, &id, err);
 	if (r < 0)
 		return r;
-	s = statement(st, len ? ST_PAGE_SAVE : ST_PAGE_DROP);
+	s = rfs_state_statement(st, len ? RFS_ST_PAGE_SAVE : RFS_ST_PAGE_DROP);
 	sqlite3_bind_int64(s, 1, id);
 	bind_text(s, 2, purpose);
 	sqlite3_bind_int64(s, 3, (int64_t)page);
 	if (len)
 		sqlite3_bind_blob64(s, 4, blob, len, SQLITE_STATIC);
-	return step(st, s, err);
+	return rfs_state_step(st, s, err);
 }
 
 int rfs_state_end(struct rfs_state *st, bool commit, struct rfs_error *err)
 {
-	int r = sql_run(st, commit ? "COMMIT" : "ROLLBACK", err);
+	int r = rfs_state_run(st, commit ? "COMMIT" : "ROLLBACK", err);
 
 	if (r < 0 && commit)
-		sql_run(st, "ROLLBACK", NULL);
+		rfs_state_run(st, "ROLLBACK", NULL);
 	pthread_mutex_unlock(&st->mutex);
 	return r;
 }
 
+static const char *const file_suffix[] = {
+	[RFS_STATE_DATA] = "",
+	[RFS_STATE_STORE] = ".store",
+	[RFS_STATE_JOURNAL0] = ".journal0",
+	[RFS_STATE_JOURNAL1] = ".journal1",
+};
+
 /* The object's number is its file's name: no name from outside becomes one. */
-int rfs_state_data_fd(struct rfs_state *st, const char *object, bool make,
-		      struct rfs_error *err)
+static int file_name(struct rfs_state *st, const char *object,
+		     enum rfs_state_file which, char *name, size_t room,
+		     struct rfs_error *err)
 {
-	char name[40];
 	int64_t id;
-	int fd, dir, r;
+	int r;
 
 	pthread_mutex_lock(&st->mutex);
-	r = object_id(st, object, &id, err);
+	r = rfs_state_object_id(st, object, &id, err);
 	pthread_mutex_unlock(&st->mutex);
-	if (r < 0)
-		return r;
-	snprintf(name, sizeof(name), "data/%" PRId64, id);
-	fd = openat(st->dir_fd, name,
-		    O_RDWR | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0),
-		    0600);
-	if (fd < 0)
-		return rfs_fail(err, errno, "state %s/%s: %s", st->dir, name,
-				strerror(errno));
-	dir = make ? openat(st->dir_fd, "data", O_RDONLY | O_DIRECTORY) : -1;
-	if (dir >= 0) { /* the name, too, is to survive a power cut */
+	if (r == 0)
+		snprintf(name, room, "data/%" PRId64 "%s", id,
+			 file_suffix[which]);
+	return r;
+}
+
+static void sync_names(struct rfs_state *st)
+{
+	int dir =
+		openat(st->dir_fd, "data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir >= 0) {
 		fsync(dir);
 		close(dir);
 	}
+}
+
+int rfs_state_file_fd(struct rfs_state *st, const char *object,
+		      enum rfs_state_file which, bool make,
+		      struct rfs_error *err)
+{
+	const int flags = O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0);
+	char name[64];
+	int fd, r;
+
+	r = file_name(st, object, which, name, sizeof(name), err);
+	if (r < 0)
+		return r;
+	fd = openat(st->dir_fd, name, O_RDWR | flags, 0600);
+	if (fd < 0 && errno == EROFS && !make)
+		fd = openat(st->dir_fd, name, O_RDONLY | flags);
+	if (fd < 0)
+		return rfs_fail(err, errno, "state %s/%s: %s", st->dir, name,
+				strerror(errno));
+	/* The name, too, is to survive a power cut. */
+	if (make && (which == RFS_STATE_DATA || which == RFS_STATE_STORE))
+		sync_names(st);
 	return fd;
+}
+
+int rfs_state_data_fd(struct rfs_state *st, const char *object, bool make,
+		      struct rfs_error *err)
+{
+	return rfs_state_file_fd(st, object, RFS_STATE_DATA, make, err);
+}
+
+int rfs_state_remove_file(struct rfs_state *st, const char *object,
+			  enum rfs_state_file which, struct rfs_error *err)
+{
+	char name[64];
+	int r;
+
+	r = file_name(st, object, which, name, sizeof(name), err);
+	if (r < 0)
+		return r;
+	if (unlinkat(st->dir_fd, name, 0) < 0 && errno != ENOENT)
+		return rfs_fail(err, errno, "state %s/%s: %s", st->dir, name,
+				strerror(errno));
+	return 0;
 }
 
 /* "PID HOLDER"; whoever cannot have the lock reads it. */
@@ -561,7 +609,7 @@ static int get_version(struct rfs_state *st, int *ret, struct rfs_error *err)
 	int r;
 
 	sqlite3_prepare_v2(st->db, "PRAGMA user_version", -1, &s, NULL);
-	r = step(st, s, err);
+	r = rfs_state_step(st, s, err);
 	if (r == 1) {
 		*ret = sqlite3_column_int(s, 0);
 		r = 0;
@@ -570,7 +618,8 @@ static int get_version(struct rfs_state *st, int *ret, struct rfs_error *err)
 	return r;
 }
 
-/* A new database gets its tables; one of another version is refused. */
+/* A new database gets its tables, an older one what it lacks; one of a later
+ * version is refused. */
 static int check_schema(struct rfs_state *st, struct rfs_error *err)
 {
 	char text[64];
@@ -581,7 +630,7 @@ static int check_schema(struct rfs_state *st, struct rfs_error *err)
 		return r;
 	if (version == RFS_STATE_VERSION)
 		return 0;
-	if (version != 0)
+	if (version < 0 || version > RFS_STATE_VERSION)
 		return rfs_fail(err, EPROTONOSUPPORT,
 				"state %s has format version %d, this rescuefs "
 				"knows %d; use the rescuefs that wrote it, or "
@@ -589,13 +638,13 @@ static int check_schema(struct rfs_state *st, struct rfs_error *err)
 				st->dir, version, RFS_STATE_VERSION);
 	snprintf(text, sizeof(text), "PRAGMA user_version = %d",
 		 RFS_STATE_VERSION);
-	r = sql_run(st, "BEGIN IMMEDIATE", err);
+	r = rfs_state_run(st, "BEGIN IMMEDIATE", err);
+	for (; r == 0 && version < RFS_STATE_VERSION; version++)
+		r = rfs_state_run(st, schema[version], err);
 	if (r == 0)
-		r = sql_run(st, schema, err);
+		r = rfs_state_run(st, text, err);
 	if (r == 0)
-		r = sql_run(st, text, err);
-	if (r == 0)
-		r = sql_run(st, "COMMIT", err);
+		r = rfs_state_run(st, "COMMIT", err);
 	return r;
 }
 
@@ -616,8 +665,9 @@ static int open_db(struct rfs_state *st, struct rfs_error *err)
 		return sql_fail(st, "known.db cannot be opened", err);
 	sqlite3_extended_result_codes(st->db, 1);
 	sqlite3_busy_timeout(st->db, 10000);
-	r = sql_run(st, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;",
-		    err);
+	r = rfs_state_run(
+		st, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;",
+		err);
 	if (r < 0)
 		return r;
 	return check_schema(st, err);
@@ -650,7 +700,7 @@ void rfs_state_close(struct rfs_state *st)
 {
 	if (!st)
 		return;
-	for (int i = 0; i < ST_COUNT; i++)
+	for (int i = 0; i < RFS_ST_COUNT; i++)
 		sqlite3_finalize(st->statements[i]);
 	sqlite3_close(st->db);
 	/* The lock goes last: the next one must find all of it done. */

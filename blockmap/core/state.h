@@ -16,7 +16,7 @@
 
 #include "core/error.h"
 
-#define RFS_STATE_VERSION 1
+#define RFS_STATE_VERSION 2
 
 struct rfs_state;
 
@@ -60,6 +60,22 @@ int rfs_state_try_fact(struct rfs_state *st, const char *object,
  * 'make' is set, else -ENOENT.  Returns the fd. */
 int rfs_state_data_fd(struct rfs_state *st, const char *object, bool make,
 		      struct rfs_error *err);
+
+/* The files that an object may have, none of them ever another's. */
+enum rfs_state_file {
+	RFS_STATE_DATA,	    /* data/N: what was written to it */
+	RFS_STATE_STORE,    /* data/N.store: what was read of it; store.h */
+	RFS_STATE_JOURNAL0, /* data/N.journal0 and 1: the store's */
+	RFS_STATE_JOURNAL1,
+};
+
+/* As rfs_state_data_fd.  The names of journals are not made durable. */
+int rfs_state_file_fd(struct rfs_state *st, const char *object,
+		      enum rfs_state_file which, bool make,
+		      struct rfs_error *err);
+/* One that is not there is no error; after a power cut it may be there again. */
+int rfs_state_remove_file(struct rfs_state *st, const char *object,
+			  enum rfs_state_file which, struct rfs_error *err);
 
 /* Forgets an object's map of one purpose, or a fact. */
 int rfs_state_forget_map(struct rfs_state *st, const char *object,

@@ -31,25 +31,30 @@ struct rfs_store;
 
 /* Opens what is there, and makes nothing until the first put.  'object' names
  * the file ("bm0002:/path"), 'size' is its size in bytes.  -EBADMSG: what is
- * kept makes no sense. */
+ * kept makes no sense.  -ESTALE: it is of a file of another size; both times
+ * rfs_store_drop, on the operator's word, makes way for a new one. */
 int rfs_store_open(struct rfs_state *state, const char *object, uint64_t size,
 		   struct rfs_store **ret, struct rfs_error *err);
 /* Syncs, as far as it can; accepts NULL. */
 void rfs_store_close(struct rfs_store *s);
 
-/* The run at 'off', cut to 'within': an enum rfs_kept_byte. */
+/* The run from 'off', which lies in 'within', to its end or that of 'within': an
+ * enum rfs_kept_byte. */
 struct rfs_run rfs_store_find(struct rfs_store *s, uint64_t off,
 			      struct rfs_range within);
 
 /* Reads 'range', all of it kept.  Each chunk's digest is checked at the first
- * read of it.  -EIO: the ranges in 'bad' are damaged, or could not be read,
- * and every other byte was; rfs_store_find says so from then on. */
+ * read of it in this process, except for bytes that this process put.  -EIO: the
+ * ranges in 'bad' (may be NULL) are damaged, or could not be read, and every
+ * other byte was; rfs_store_find says so from then on. */
 int rfs_store_read(struct rfs_store *s, struct rfs_range range, void *buf,
 		   struct rfs_ranges *bad, struct rfs_error *err);
 
 /* Keeps bytes; what is kept already is not written again, and what is damaged
- * is replaced.  -ENOSPC and the like: these bytes are not kept, the store says
- * so once in 'err' and goes on with what it has; a later put may find room. */
+ * is replaced.  -ENOSPC and the like: these bytes are not kept, 'err' says so,
+ * and the store goes on with what it has; a later put may find room.  Where
+ * much was put since the last sync, one is begun in a thread of its own; only
+ * if that falls far behind does a put wait for the state's disk. */
 int rfs_store_put(struct rfs_store *s, struct rfs_range range, const void *buf,
 		  struct rfs_error *err);
 
@@ -58,6 +63,9 @@ int rfs_store_sync(struct rfs_store *s, struct rfs_error *err);
 
 /* Drops all of it, on the disk too. */
 int rfs_store_forget(struct rfs_store *s, struct rfs_error *err);
+/* The same for one that nobody has open, also one that does not open. */
+int rfs_store_drop(struct rfs_state *state, const char *object,
+		   struct rfs_error *err);
 
 struct rfs_store_totals {
 	uint64_t kept, damaged; /* bytes */

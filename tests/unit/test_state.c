@@ -20,6 +20,7 @@
 
 #include "core/keptmap.h"
 #include "core/state.h"
+#include "core/state_store.h"
 
 #define PURPOSE "choices"
 
@@ -271,6 +272,38 @@ static void a_newer_format_is_refused_and_left_alone(void **state)
 	}
 }
 
+static void a_state_of_version_1_gets_what_it_lacks(void **state)
+{
+	struct rfs_store_row row = { 0, 0 };
+	struct rfs_state *st = open_state();
+	char path[128], *text = NULL;
+	sqlite3 *db;
+
+	(void)state;
+	assert_int_equal(rfs_state_set_fact(st, "o", "k", "v", NULL), 0);
+	rfs_state_close(st);
+	snprintf(path, sizeof(path), "%s/known.db", dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db,
+				      "DROP TABLE store; DROP TABLE digest;"
+				      "PRAGMA user_version = 1",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
+	sqlite3_close(db);
+	for (int i = 0; i < 2; i++) {
+		st = open_state();
+		assert_int_equal(rfs_state_fact(st, "o", "k", &text, NULL), 0);
+		assert_string_equal(text, "v");
+		free(text);
+		if (i == 0)
+			assert_int_equal(
+				rfs_state_begin_store(st, "o", 7, NULL), 0);
+		assert_int_equal(rfs_state_store(st, "o", &row, NULL), 0);
+		assert_int_equal(row.size, 7);
+		rfs_state_close(st);
+	}
+}
+
 static void a_database_that_is_none_is_refused(void **state)
 {
 	struct rfs_error err = RFS_ERROR_INIT;
@@ -352,6 +385,7 @@ int main(void)
 		TEST(what_is_not_ended_for_good_is_not_there),
 		TEST(a_second_daemon_is_told_who_has_it),
 		TEST(a_newer_format_is_refused_and_left_alone),
+		TEST(a_state_of_version_1_gets_what_it_lacks),
 		TEST(a_database_that_is_none_is_refused),
 		TEST(facts_sources_and_data_outlive_it),
 		TEST(a_state_made_anew_is_for_its_owner_only),
