@@ -44,6 +44,8 @@ static void keep_all(struct rfs_keeper *keeper)
 	const struct rfs_tree *tree = keeper->tree;
 	struct rfs_error err = RFS_ERROR_INIT;
 
+	if (rfs_opener_sync(tree->op, &err) < 0)
+		rfs_log_often("%s", err.text);
 	for (size_t i = 0; i < tree->nimages; i++)
 		if (rfs_image_keep(tree->images[i], &err) < 0)
 			rfs_log_often("%s", err.text);

@@ -15,12 +15,14 @@ enum key {
 	KEY_STATE,
 	KEY_FILL,
 	KEY_LOST,
+	KEY_STORE,
 	KEYS,
 };
 
 static const char *const key_name[KEYS] = {
 	[KEY_DAMAGED] = "damaged", [KEY_BACKUP] = "backup", [KEY_LIVE] = "live",
 	[KEY_STATE] = "state",	   [KEY_FILL] = "fill",	    [KEY_LOST] = "lost",
+	[KEY_STORE] = "store",
 };
 
 struct rfs_setting {
@@ -86,6 +88,18 @@ static int set_lost(struct rfs_site *site, const char *value,
 	return 0;
 }
 
+static int set_store(struct rfs_site *site, const char *value,
+		     struct rfs_error *err)
+{
+	int mode = rfs_store_mode_parse(value);
+
+	if (mode < 0)
+		return rfs_fail(err, EINVAL,
+				"store: %s is not one of on, auto, off", value);
+	site->store = (enum rfs_store_mode)mode;
+	return 0;
+}
+
 static int set_state(struct rfs_site *site, const char *value,
 		     struct rfs_error *err)
 {
@@ -112,6 +126,8 @@ static int apply(struct rfs_site *site, const struct rfs_setting *s,
 		return set_state(site, s->value, err);
 	case KEY_FILL:
 		return set_fill(site, s->value, err);
+	case KEY_STORE:
+		return set_store(site, s->value, err);
 	default:
 		return set_lost(site, s->value, err);
 	}

@@ -28,6 +28,7 @@ struct rfs_settings {
 		{ "live", required_argument, NULL, RFS_SETTINGS_OPTION },      \
 		{ "state", required_argument, NULL, RFS_SETTINGS_OPTION },     \
 		{ "fill", required_argument, NULL, RFS_SETTINGS_OPTION },      \
+		{ "store", required_argument, NULL, RFS_SETTINGS_OPTION },     \
 	{                                                                      \
 		"lost", required_argument, NULL, RFS_SETTINGS_OPTION           \
 	}

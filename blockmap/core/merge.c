@@ -24,9 +24,6 @@
  * wanted (fill = none).  Read again where they are. */
 #define WITHHELD (UINT32_MAX >> 4)
 
-/* The disk's size as its sources had it when blocks were first chosen. */
-#define SIZE_FACT "sources' size"
-
 struct rfs_merge {
 	char *name;
 	struct rfs_merge_policy policy;
@@ -48,6 +45,7 @@ struct request {
 	bool learned;  /* the map grew */
 	bool deviated; /* by something that must be kept before we answer */
 	bool outrun;   /* another thread published something else */
+	bool late;     /* a source was not waited for */
 };
 
 static uint32_t choice(enum rfs_block_state state, uint32_t id)
@@ -57,7 +55,7 @@ static uint32_t choice(enum rfs_block_state state, uint32_t id)
 
 static enum rfs_block_state choice_state(uint32_t value)
 {
-	return value & 15;
+	return rfs_merge_choice_state(value);
 }
 
 static bool is_fresh(const struct rfs_merge *m, size_t k)
@@ -101,6 +99,18 @@ static uint8_t *at(struct request *q, uint64_t off)
 static int add_bad(struct request *q, struct rfs_range range)
 {
 	return rfs_ranges_add(q->bad, range) < 0 ? rfs_no_memory(q->err) : 0;
+}
+
+/* Not lost: the source that may have it did not answer in time.  Nothing is
+ * served, so nothing is remembered. */
+static int give_late(struct request *q, struct rfs_range range)
+{
+	if (!q->bad->count)
+		rfs_context(q->err, -ETIMEDOUT,
+			    "%s: %" PRIu64 " bytes at %" PRIu64
+			    " cannot be read for now",
+			    q->m->name, range.len, range.off);
+	return add_bad(q, range);
 }
 
 static int give_lost(struct request *q, struct rfs_range range)
@@ -206,7 +216,9 @@ static int ask(struct request *q, size_t k, struct rfs_range range,
 		rfs_ranges_fini(&bad);
 		return r;
 	}
-	if (r < 0 && r != -EIO)
+	if (r == -ETIMEDOUT)
+		q->late = true;
+	else if (r < 0 && r != -EIO)
 		bad.count = 0;
 	if (r < 0 && !bad.count && rfs_ranges_add(&bad, has) < 0)
 		return rfs_no_memory(q->err);
@@ -245,6 +257,7 @@ static int resolve(struct request *q, struct rfs_range range)
 	bool withheld = false;
 	int r;
 
+	q->late = false;
 	r = rfs_ranges_add(&wanted, range) < 0 ? rfs_no_memory(q->err) : 0;
 	for (size_t k = 0; k < q->m->ncandidates && r == 0 && wanted.count;
 	     k++) {
@@ -259,6 +272,10 @@ static int resolve(struct request *q, struct rfs_range range)
 		missing = swap;
 	}
 	for (size_t i = 0; i < wanted.count && r == 0; i++) {
+		if (q->late) {
+			r = give_late(q, wanted.items[i]);
+			continue;
+		}
 		r = publish(q, wanted.items[i],
 			    choice(RFS_LOST, withheld ? WITHHELD : 0));
 		if (r == 0)
@@ -310,6 +327,11 @@ static int serve_known(struct request *q, struct rfs_run run)
 			    q->err);
 	if (r == -EIO && gone.count)
 		r = turn_lost(q, &gone);
+	for (size_t i = 0; i < gone.count && r == -ETIMEDOUT; i++)
+		if (give_late(q, gone.items[i]) < 0)
+			r = -ENOMEM;
+	if (r == -ETIMEDOUT && gone.count)
+		r = 0; /* told range by range */
 	rfs_ranges_fini(&gone);
 	return r;
 }
@@ -332,7 +354,7 @@ int rfs_merge_read(struct rfs_merge *m, struct rfs_range range, void *buf,
 		   struct rfs_ranges *bad, struct rfs_error *err)
 {
 	struct rfs_ranges mine = { 0 };
-	struct request q = { m, range, buf, &mine, err, 0, 0, 0 };
+	struct request q = { m, range, buf, &mine, err, 0, 0, 0, 0 };
 	int r;
 
 	do {
@@ -553,15 +575,15 @@ static int choose_size(struct rfs_merge *m, struct rfs_error *err)
 	if (m->policy.take_changed && m->choices.map.count)
 		return 0;
 	snprintf(is, sizeof(is), "%" PRIu64, size);
-	r = rfs_state_fact(m->choices.state, m->choices.object, SIZE_FACT, &was,
-			   err);
+	r = rfs_state_fact(m->choices.state, m->choices.object,
+			   RFS_MERGE_SIZE_FACT, &was, err);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (r == 0 && strcmp(was, is) == 0)
 		return 0;
 	if (r == -ENOENT || !m->choices.map.count)
 		return rfs_state_try_fact(m->choices.state, m->choices.object,
-					  SIZE_FACT, is, err);
+					  RFS_MERGE_SIZE_FACT, is, err);
 	errno = 0;
 	m->size = strtoull(was, &end, 10);
 	if (errno || *end || end == was || m->size > RFS_SIZE_MAX)
@@ -647,9 +669,12 @@ int rfs_merge_forget(struct rfs_merge *m, struct rfs_error *err)
 {
 	int r = rfs_kept_forget(&m->choices, err);
 
+	for (size_t k = 0; k < m->ncandidates && r == 0; k++)
+		if (m->candidates[k].reader)
+			r = rfs_reader_renew(m->candidates[k].reader, err);
 	if (r == 0)
 		r = rfs_state_forget_fact(m->choices.state, m->choices.object,
-					  SIZE_FACT, err);
+					  RFS_MERGE_SIZE_FACT, err);
 	for (size_t k = 0; k < m->ncandidates && r == 0; k++)
 		if (has_generation(&m->candidates[k]))
 			r = remember_generation(m, &m->candidates[k], err);

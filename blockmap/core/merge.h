@@ -36,6 +36,16 @@ struct rfs_merge_policy {
 
 struct rfs_merge;
 
+/* The fact that holds the disk's size as its sources had it when blocks were
+ * first chosen. */
+#define RFS_MERGE_SIZE_FACT "sources' size"
+
+/* The state of what the map "choices" has for a byte. */
+static inline enum rfs_block_state rfs_merge_choice_state(uint32_t value)
+{
+	return (enum rfs_block_state)(value & 15);
+}
+
 /* -ESTALE if the file of a source is another than when choices were first made,
  * unless policy.take_changed.  'id' names the disk in the state.  The candidates array is copied and the
  * readers referenced; strings and origins outlive the merge. */
@@ -64,7 +74,8 @@ int rfs_merge_report(struct rfs_merge *m, struct rfs_range range,
 /* Keeps what was learned since the last call. */
 int rfs_merge_sync(struct rfs_merge *m, struct rfs_error *err);
 
-/* Forgets the choices, and takes the sources' files as they are now. */
+/* Forgets the choices, takes the sources' files as they are now, and lets them
+ * ask again for what failed. */
 int rfs_merge_forget(struct rfs_merge *m, struct rfs_error *err);
 
 size_t rfs_merge_candidates(const struct rfs_merge *m,

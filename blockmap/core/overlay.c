@@ -109,7 +109,7 @@ static int load_size(struct rfs_overlay *o, struct rfs_error *err)
 		return r;
 	o->base_saved = r > 0;
 	size = base;
-	r = load_number(o, "size", &size, err);
+	r = load_number(o, RFS_OVERLAY_SIZE_FACT, &size, err);
 	if (r < 0)
 		return r;
 	o->saved_size = r > 0 ? size : base;
@@ -417,7 +417,7 @@ static int save_size(struct rfs_overlay *o, struct rfs_error *err)
 
 	if (size == o->saved_size)
 		return 0;
-	r = save_number(o, "size", size, err);
+	r = save_number(o, RFS_OVERLAY_SIZE_FACT, size, err);
 	if (r == 0)
 		o->saved_size = size;
 	return r;
@@ -516,7 +516,8 @@ static int reset_alone(struct rfs_overlay *o, struct rfs_error *err)
 
 	r = rfs_kept_forget(&o->map, err);
 	if (r == 0)
-		r = rfs_state_forget_fact(o->state, o->id, "size", err);
+		r = rfs_state_forget_fact(o->state, o->id,
+					  RFS_OVERLAY_SIZE_FACT, err);
 	if (r == 0)
 		r = rfs_state_forget_fact(o->state, o->id, "base size", err);
 	if (r < 0)

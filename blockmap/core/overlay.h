@@ -15,6 +15,9 @@
 
 struct rfs_overlay;
 
+/* The fact that holds the size that the user gave the disk. */
+#define RFS_OVERLAY_SIZE_FACT "size"
+
 enum rfs_overlay_value {
 	RFS_OVERLAY_NONE = 0, /* not written: the merge has it */
 	RFS_OVERLAY_DATA = 1,

@@ -131,6 +131,7 @@ int rfs_reader_read(struct rfs_reader *rd, struct rfs_range range, void *buf,
 		    struct rfs_ranges *bad, struct rfs_error *err)
 {
 	struct rfs_ranges mine = { 0 };
+	bool tells;
 	int r;
 
 	r = check_range(rd, range, err);
@@ -141,10 +142,11 @@ int rfs_reader_read(struct rfs_reader *rd, struct rfs_range range, void *buf,
 	if (r == 0 && mine.count)
 		r = rfs_fail(err, EIO, "%s: some of it cannot be read",
 			     rd->name);
+	tells = r == -EIO || r == -ETIMEDOUT;
 	/* A driver that cannot tell which bytes failed has none of them. */
-	if (r == -EIO && bad && !mine.count && rfs_ranges_add(bad, range) < 0)
+	if (tells && bad && !mine.count && rfs_ranges_add(bad, range) < 0)
 		r = rfs_no_memory(err);
-	for (size_t i = 0; i < mine.count && bad && r == -EIO; i++)
+	for (size_t i = 0; i < mine.count && bad && tells; i++)
 		if (rfs_ranges_add(bad, mine.items[i]) < 0)
 			r = rfs_no_memory(err);
 	rfs_ranges_fini(&mine);
@@ -177,4 +179,9 @@ int rfs_reader_trace(struct rfs_reader *rd, struct rfs_range range,
 		return rd->ops->trace(rd->state, range, out, err);
 	r = rfs_trace_add(out, range, rd->origin);
 	return r < 0 ? rfs_no_memory(err) : 0;
+}
+
+int rfs_reader_renew(struct rfs_reader *rd, struct rfs_error *err)
+{
+	return rd->ops->renew ? rd->ops->renew(rd->state, err) : 0;
 }

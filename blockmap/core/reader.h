@@ -77,6 +77,10 @@ struct rfs_reader_ops {
 	 * that reads nothing.  NULL: the size. */
 	uint64_t (*allocated)(void *state);
 
+	/* Optional.  The operator ordered another try (refresh): what failed
+	 * before may be asked for again, here and in all readers below. */
+	int (*renew)(void *state, struct rfs_error *err);
+
 	/* Called once, after the last call on 'state' has returned. */
 	void (*close)(void *state);
 };
@@ -108,6 +112,7 @@ int rfs_reader_extents(struct rfs_reader *rd, struct rfs_range range,
 		       struct rfs_extents *out, struct rfs_error *err);
 int rfs_reader_trace(struct rfs_reader *rd, struct rfs_range range,
 		     struct rfs_trace *out, struct rfs_error *err);
+int rfs_reader_renew(struct rfs_reader *rd, struct rfs_error *err);
 
 static inline void rfs_cleanup_reader(struct rfs_reader **rd)
 {

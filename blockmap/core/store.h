@@ -20,6 +20,13 @@
 
 #define RFS_STORE_CHUNK (64u << 10)
 
+/* When what is read is put into it: store = on | auto | off. */
+enum rfs_store_mode {
+	RFS_STORE_ON,
+	RFS_STORE_AUTO, /* from the file's first error on */
+	RFS_STORE_OFF,
+};
+
 /* What the store says of a byte. */
 enum rfs_kept_byte {
 	RFS_KEPT_NOT = 0,
@@ -60,6 +67,9 @@ int rfs_store_put(struct rfs_store *s, struct rfs_range range, const void *buf,
 
 /* Safe against a power cut when it returns. */
 int rfs_store_sync(struct rfs_store *s, struct rfs_error *err);
+
+/* Forgets what is damaged, so that it may be asked for again. */
+int rfs_store_forget_damaged(struct rfs_store *s, struct rfs_error *err);
 
 /* Drops all of it, on the disk too. */
 int rfs_store_forget(struct rfs_store *s, struct rfs_error *err);

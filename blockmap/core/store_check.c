@@ -220,6 +220,25 @@ int rfs_store_condemn(struct rfs_store *s, struct rfs_range range,
 	return r;
 }
 
+int rfs_store_forget_damaged(struct rfs_store *s, struct rfs_error *err)
+{
+	struct rfs_run run;
+	int r = 0;
+
+	pthread_mutex_lock(&s->syncing);
+	pthread_rwlock_wrlock(&s->map.lock);
+	for (uint64_t off = 0; off < RFS_SIZE_MAX && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run = rfs_extmap_find(&s->map.map, off);
+		if (run.value == RFS_KEPT_DAMAGED)
+			r = rfs_kept_set_locked(&s->map, run.range,
+						RFS_KEPT_NOT, err);
+	}
+	pthread_rwlock_unlock(&s->map.lock);
+	pthread_mutex_unlock(&s->syncing);
+	return r;
+}
+
 static int condemn_bad(struct rfs_store *s, uint64_t number,
 		       const struct sight *v, struct rfs_error *err)
 {

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PAGE 4096u
+#define PAGE RFS_MEDIUM_PAGE
 
 /* One call of rfs_medium_read. */
 struct job {
@@ -98,9 +98,8 @@ void rfs_medium_init(struct rfs_medium *m, int fd, uint64_t size)
 		use_cache(m);
 }
 
-/* After EINVAL: the file system wants larger units, or takes no direct reads
- * after all.  Several threads may come here at once with the same news. */
-static void give_way(struct rfs_medium *m, unsigned int tried)
+/* Several threads may come here at once with the same news. */
+void rfs_medium_give_way(struct rfs_medium *m, unsigned int tried)
 {
 	if (tried >= PAGE)
 		use_cache(m);
@@ -264,7 +263,7 @@ int rfs_medium_read(struct rfs_medium *m, struct rfs_range range, void *buf,
 		r = run_job(&j);
 		*reterr_errnum = r == -EIO ? j.errnum : -r;
 		if (r == -EINVAL)
-			give_way(m, (unsigned int)j.granule);
+			rfs_medium_give_way(m, (unsigned int)j.granule);
 	}
 	return r;
 }

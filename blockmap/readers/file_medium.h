@@ -15,6 +15,7 @@
 
 #include "core/range.h"
 
+#define RFS_MEDIUM_PAGE	    4096u	/* what the page cache fails in */
 #define RFS_MEDIUM_STEP	    (64u << 10) /* of a request: the first one, */
 #define RFS_MEDIUM_STEP_MAX (1u << 20)	/* and the largest */
 
@@ -33,6 +34,10 @@ void rfs_medium_init(struct rfs_medium *m, int fd, uint64_t size);
  * the first of the bad ranges failed, 0 if the file now ends before it. */
 int rfs_medium_read(struct rfs_medium *m, struct rfs_range range, void *buf,
 		    struct rfs_ranges *bad, int *reterr_errnum);
+
+/* After EINVAL for units of 'tried' bytes: the file system wants larger ones, or
+ * takes no direct reads after all. */
+void rfs_medium_give_way(struct rfs_medium *m, unsigned int tried);
 
 /* True if the medium failed, and not the request or this machine. */
 bool rfs_medium_failed(int errnum);

@@ -229,6 +229,14 @@ static int guard_trace(void *state, struct rfs_range range,
 	return r;
 }
 
+static int guard_renew(void *state, struct rfs_error *err)
+{
+	struct guard *g = state;
+	int r = rfs_kept_forget(&g->map->kept, err);
+
+	return r < 0 ? r : rfs_reader_renew(g->below, err);
+}
+
 static uint64_t guard_allocated(void *state)
 {
 	const struct guard *g = state;
@@ -251,6 +259,7 @@ static const struct rfs_reader_ops guard_ops = {
 	.extents = guard_extents,
 	.trace = guard_trace,
 	.allocated = guard_allocated,
+	.renew = guard_renew,
 	.close = guard_close,
 };
 

@@ -197,6 +197,19 @@ static uint64_t heal_allocated(void *state)
 	return rfs_reader_allocated(h->members[0]);
 }
 
+static int heal_renew(void *state, struct rfs_error *err)
+{
+	struct heal *h = state;
+	int r = 0;
+
+	pthread_rwlock_wrlock(&h->lock);
+	rfs_extmap_fini(&h->given);
+	pthread_rwlock_unlock(&h->lock);
+	for (size_t i = 0; i < h->nmembers && r == 0; i++)
+		r = rfs_reader_renew(h->members[i], err);
+	return r;
+}
+
 static void heal_close(void *state)
 {
 	struct heal *h = state;
@@ -214,6 +227,7 @@ static const struct rfs_reader_ops heal_ops = {
 	.extents = heal_extents,
 	.trace = heal_trace,
 	.allocated = heal_allocated,
+	.renew = heal_renew,
 	.close = heal_close,
 };
 

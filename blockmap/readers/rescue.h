@@ -32,13 +32,6 @@ enum rfs_rescue_status {
 	RFS_RESCUE_SPOILT = 6, /* in the store, whose digest does not agree */
 };
 
-/* store = on | auto | off */
-enum rfs_store_mode {
-	RFS_STORE_ON,
-	RFS_STORE_AUTO, /* begins at the file's first error */
-	RFS_STORE_OFF,
-};
-
 struct rfs_rescue;
 
 struct rfs_rescue_config {
@@ -49,6 +42,9 @@ struct rfs_rescue_config {
 	const struct rfs_origin *origin;
 	struct rfs_notes *notes; /* may be NULL */
 	enum rfs_store_mode store;
+	/* A refresh: what failed may be asked for again, and if the file has
+	 * changed since, what was rescued of it is dropped. */
+	bool renew;
 };
 
 /* 'fd' belongs to it from the call on.  The same object opened twice is one. */
@@ -71,12 +67,18 @@ unsigned int rfs_rescue_granule(const struct rfs_rescue *r);
 struct rfs_run rfs_rescue_find(struct rfs_rescue *r, uint64_t off,
 			       struct rfs_range within);
 
-/* One request to the medium, whatever is known of the range (whole granules, at
- * most RFS_WORKER_ROOM, may reach past the end in the last one).  Returns the
- * bytes delivered from its start, which are in the store by then (also with
- * store = off), or a negative errno: -EIO and its kin the medium's, -ETIMEDOUT.
- * The status of what was not delivered is the caller's to set. */
+/* One request to the medium: 'range' is of whole granules, at most
+ * RFS_WORKER_ROOM, and may reach past the end in the last one.  'seen' is the
+ * status that the caller found for all of it: if any of it has another by now,
+ * as another reader was faster, the medium is not asked, and -EAGAIN returned.
+ *
+ * Returns the bytes delivered from its start, which are in the store by then
+ * (also with store = off), or a negative errno: -EIO and its kin the medium's
+ * (rfs_medium_failed), -ETIMEDOUT.  What was not delivered is recorded: BAD if
+ * it is one granule, NEAR if it is more, LATE if the medium had the request when
+ * the patience ended.  The caller may refine that with rfs_rescue_set. */
 ssize_t rfs_rescue_try(struct rfs_rescue *r, struct rfs_range range,
+		       enum rfs_rescue_status seen,
 		       struct rfs_patience *patience, struct rfs_error *err);
 
 /* Records a status, not DONE nor SPOILT, for what is not in the store. */
@@ -85,6 +87,10 @@ int rfs_rescue_set(struct rfs_rescue *r, struct rfs_range range,
 
 /* Keeps what was learned; the store is safe when it returns. */
 int rfs_rescue_sync(struct rfs_rescue *r, struct rfs_error *err);
+
+/* The same for all that are open with this state; the first error is told, and
+ * the others are synced all the same. */
+int rfs_rescue_sync_all(const struct rfs_state *state, struct rfs_error *err);
 
 /* BAD, LATE and the like may be asked for again; what is SPOILT, too.  What is
  * in the store stays. */

@@ -40,9 +40,9 @@ static int check_same(int fd, const struct rfs_look *look, const char *name,
 	return 0;
 }
 
-static int open_file(const struct rfs_look *look, const char *path,
-		     const char *name, struct rfs_reader **ret,
-		     struct rfs_error *err)
+static int open_file(struct rfs_opener *op, const struct rfs_look *look,
+		     const char *path, const char *name,
+		     struct rfs_reader **ret, struct rfs_error *err)
 {
 	const struct rfs_source *source = look->source;
 	int fd, r;
@@ -55,8 +55,7 @@ static int open_file(const struct rfs_look *look, const char *path,
 		close(fd);
 		return r;
 	}
-	return rfs_file_open(fd, source->kind == RFS_DAMAGED, name,
-			     &source->origin, ret, err);
+	return rfs_opener_file(op, source, fd, name, ret, err);
 }
 
 /* One copy, alone. */
@@ -64,7 +63,6 @@ static int open_copy(struct rfs_opener *op, const struct rfs_look *look,
 		     const char *path, struct rfs_reader **ret,
 		     struct rfs_error *err)
 {
-	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
 	RFS_CLEANUP_FREE char *name = NULL;
 	int r;
 
@@ -72,13 +70,13 @@ static int open_copy(struct rfs_opener *op, const struct rfs_look *look,
 		name = NULL;
 		return rfs_no_memory(err);
 	}
-	r = open_file(look, path, name, &file, err);
+	r = open_file(op, look, path, name, ret, err);
 	if (r < 0)
 		return r;
-	if (rfs_reader_size(file) != (uint64_t)look->st.st_size)
-		return rfs_fail(err, ESTALE, "%s: changed while it was opened",
-				name);
-	return rfs_guard_open(file, rfs_opener_state(op), name, ret, err);
+	if (rfs_reader_size(*ret) == (uint64_t)look->st.st_size)
+		return 0;
+	*ret = rfs_reader_unref(*ret);
+	return rfs_fail(err, ESTALE, "%s: changed while it was opened", name);
 }
 
 /* The copies of one generation. */

@@ -15,6 +15,7 @@
 #include "core/cleanup.h"
 #include "core/vec.h"
 #include "readers/readers.h"
+#include "readers/rescue.h"
 #include "site/chain.h"
 #include "site/rooted.h"
 
@@ -39,8 +40,10 @@ struct rfs_opener {
 	struct rfs_state *state;
 	pthread_mutex_t lock; /* guards all below */
 	struct shared_list shared;
-	struct texts errors;  /* what candidates point to */
-	struct texts objects; /* files that have a bad map in the state */
+	struct texts errors; /* what candidates point to */
+	/* A refresh: files that changed since they were rescued are taken as
+	 * they are now.  Set before others know of the opener. */
+	bool renews;
 };
 
 struct rfs_state *rfs_opener_state(struct rfs_opener *op)
@@ -97,7 +100,6 @@ void rfs_opener_free(struct rfs_opener *op)
 	}
 	free(op->shared.items);
 	free_texts(&op->errors);
-	free_texts(&op->objects);
 	pthread_mutex_destroy(&op->lock);
 	free(op);
 }
@@ -119,14 +121,42 @@ static const char *keep_text(struct rfs_opener *op, struct texts *t,
 	return copy;
 }
 
-/* A file of one source, guarded. */
+int rfs_opener_file(struct rfs_opener *op, const struct rfs_source *src, int fd,
+		    const char *name, struct rfs_reader **ret,
+		    struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
+	struct rfs_rescue_config config = {
+		.state = op->state,
+		.worker = src->worker,
+		.object = name,
+		.name = name,
+		.origin = &src->origin,
+		.notes = &op->inv->site->notes,
+		.store = rfs_source_store(op->inv->site, src),
+		.renew = op->renews,
+	};
+	struct rfs_rescue *rescue;
+	int r;
+
+	if (src->worker) {
+		r = rfs_rescue_open(&config, fd, &rescue, err);
+		if (r == 0)
+			r = rfs_rescue_reader(rescue, ret, err);
+		rfs_rescue_unref(rescue);
+		return r;
+	}
+	r = rfs_file_open(fd, false, name, &src->origin, &file, err);
+	return r < 0 ? r : rfs_guard_open(file, op->state, name, ret, err);
+}
+
+/* A file of one source, by its path there. */
 static int open_file(struct rfs_opener *op, const struct rfs_source *src,
 		     const char *path, struct rfs_reader **ret,
 		     struct rfs_error *err)
 {
-	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
 	RFS_CLEANUP_FREE char *name = NULL;
-	int fd, r;
+	int fd;
 
 	if (src->root_fd < 0)
 		return rfs_fail(err, ENODEV, "%s: could not be opened: %s",
@@ -137,12 +167,7 @@ static int open_file(struct rfs_opener *op, const struct rfs_source *src,
 	fd = rfs_rooted_open(src->root_fd, path, err);
 	if (fd < 0)
 		return rfs_context(err, fd, "%s", src->origin.name);
-	r = rfs_file_open(fd, src->kind == RFS_DAMAGED, name, &src->origin,
-			  &file, err);
-	if (r < 0)
-		return r;
-	keep_text(op, &op->objects, name);
-	return rfs_guard_open(file, op->state, name, ret, err);
+	return rfs_opener_file(op, src, fd, name, ret, err);
 }
 
 struct members {
@@ -535,31 +560,36 @@ int rfs_opener_view_changed(struct rfs_opener *op, const struct rfs_disk *disk,
 	return open_view(op, disk, true, ret, err);
 }
 
-/* The sectors that failed in any file opened so far may be asked for again. */
-static int forget_bad(struct rfs_opener *op, struct rfs_error *err)
-{
-	int r = 0;
-
-	pthread_mutex_lock(&op->lock);
-	for (size_t i = 0; i < op->objects.count && r == 0; i++)
-		r = rfs_state_forget_map(op->state, op->objects.items[i], "bad",
-					 err);
-	pthread_mutex_unlock(&op->lock);
-	return r;
-}
-
+/* With an opener of its own: what others have open of the disk's files stays
+ * as it is. */
 int rfs_opener_refresh(struct rfs_opener *op, const struct rfs_disk *disk,
 		       struct rfs_error *err)
 {
+	struct rfs_opener *mine;
 	struct rfs_view *view;
 	int r, closed;
 
+	/* A changed file of a damaged source is not opened yet: what was
+	 * rescued of it goes only if nothing was written above it. */
 	r = open_view(op, disk, true, &view, err);
 	if (r < 0)
 		return r;
 	r = rfs_view_refresh(view, err);
 	closed = rfs_view_close(view, r < 0 ? NULL : err);
-	if (r == 0 && closed == 0)
-		r = forget_bad(op, err);
-	return r < 0 ? r : closed;
+	if (r < 0 || closed < 0)
+		return r < 0 ? r : closed;
+	r = rfs_opener_new(op->inv, op->state, &mine, err);
+	if (r < 0)
+		return r;
+	mine->renews = true;
+	r = open_view(mine, disk, true, &view, err);
+	if (r == 0)
+		r = rfs_view_close(view, err);
+	rfs_opener_free(mine);
+	return r;
+}
+
+int rfs_opener_sync(struct rfs_opener *op, struct rfs_error *err)
+{
+	return op->state ? rfs_rescue_sync_all(op->state, err) : 0;
 }

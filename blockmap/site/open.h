@@ -39,6 +39,16 @@ int rfs_opener_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 		    const struct rfs_copy *copy, struct rfs_reader **ret,
 		    struct rfs_error *err);
 
+/* A file of one source, by the fd that the reader owns from the call on, and by
+ * the name that it has in messages and in the state ("bm0002:/path").  Of a
+ * damaged source it is rescued, of another guarded. */
+int rfs_opener_file(struct rfs_opener *op, const struct rfs_source *source,
+		    int fd, const char *name, struct rfs_reader **ret,
+		    struct rfs_error *err);
+
+/* What was read off the damaged sources is safe when it returns. */
+int rfs_opener_sync(struct rfs_opener *op, struct rfs_error *err);
+
 /* Forgets what was chosen for a disk and which sectors of its files failed, so
  * that all is asked for again.  -EBUSY under a written overlay (P4).  The disk
  * must not be open. */

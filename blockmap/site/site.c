@@ -9,7 +9,34 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "readers/worker.h"
 #include "site/site_path.h"
+
+enum rfs_store_mode rfs_source_store(const struct rfs_site *site,
+				     const struct rfs_source *source)
+{
+	return source->store < 0 ? site->store
+				 : (enum rfs_store_mode)source->store;
+}
+
+static const char *const store_names[] = {
+	[RFS_STORE_ON] = "on",
+	[RFS_STORE_AUTO] = "auto",
+	[RFS_STORE_OFF] = "off",
+};
+
+const char *rfs_store_mode_name(enum rfs_store_mode mode)
+{
+	return store_names[mode];
+}
+
+int rfs_store_mode_parse(const char *text)
+{
+	for (int i = 0; i < 3; i++)
+		if (strcmp(store_names[i], text) == 0)
+			return i;
+	return -1;
+}
 
 const char *rfs_source_kind_name(enum rfs_source_kind kind)
 {
@@ -44,6 +71,7 @@ static void free_source(struct rfs_source *source)
 {
 	if (!source)
 		return;
+	rfs_worker_free(source->worker);
 	if (source->root_fd >= 0)
 		close(source->root_fd);
 	free((char *)source->origin.name);
@@ -292,6 +320,24 @@ static int check_spec(const struct rfs_source_spec *spec, struct rfs_error *err)
 	return r;
 }
 
+static int set_store(struct rfs_source *source, const char *text,
+		     struct rfs_error *err)
+{
+	source->store = -1;
+	if (!text)
+		return 0;
+	source->store = rfs_store_mode_parse(text);
+	if (source->store < 0)
+		return rfs_fail(err, EINVAL,
+				"store: %s is not one of on, auto, off", text);
+	if (source->kind != RFS_DAMAGED)
+		return rfs_fail(err, EINVAL,
+				"store: only what is read off a damaged source "
+				"is kept, and this one is %s",
+				rfs_source_kind_name(source->kind));
+	return 0;
+}
+
 static int fill_source(const struct rfs_site *site, struct rfs_source *source,
 		       const struct rfs_source_spec *spec,
 		       struct rfs_error *err)
@@ -300,6 +346,9 @@ static int fill_source(const struct rfs_site *site, struct rfs_source *source,
 
 	source->root_fd = -1;
 	source->kind = spec->kind;
+	r = set_store(source, spec->store, err);
+	if (r < 0)
+		return r;
 	source->root = rfs_path_absolute(NULL, spec->root);
 	source->host_made = !spec->host;
 	source->host = strdup(spec->host ? spec->host : "");
@@ -338,17 +387,22 @@ int rfs_site_add_source(struct rfs_site *site,
 	return settle(site, err);
 }
 
-static void open_source(struct rfs_site *site, struct rfs_source *source)
+static int open_source(struct rfs_site *site, struct rfs_source *source,
+		       struct rfs_error *err)
 {
 	const char *help;
 
 	if (source->root_fd >= 0)
-		return;
+		return 0;
+	if (source->kind == RFS_DAMAGED && !source->worker &&
+	    rfs_worker_new(source->origin.name, RFS_WORKER_DEADLINE_MS,
+			   &source->worker, err) < 0)
+		return -ENOMEM;
 	free(source->open_error);
 	source->open_error = NULL;
 	source->root_fd = open(source->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (source->root_fd >= 0)
-		return;
+		return 0;
 	help = errno == ENOTDIR ? "; mount it read-only and name that directory"
 				: "";
 	if (asprintf(&source->open_error, "%s: %s%s", source->root,
@@ -357,6 +411,7 @@ static void open_source(struct rfs_site *site, struct rfs_source *source)
 	rfs_notes_add(&site->notes, "source %s: not opened: %s",
 		      source->origin.name,
 		      source->open_error ? source->open_error : source->root);
+	return 0;
 }
 
 int rfs_site_open(struct rfs_site *site, struct rfs_error *err)
@@ -371,7 +426,8 @@ int rfs_site_open(struct rfs_site *site, struct rfs_error *err)
 	for (size_t i = 0; i < site->nsources; i++) {
 		struct rfs_source *source = site->sources[i];
 
-		open_source(site, source);
+		if (open_source(site, source, err) < 0)
+			return -ENOMEM;
 		opened += source->root_fd >= 0;
 		if (!why)
 			why = source->open_error;

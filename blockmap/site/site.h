@@ -16,6 +16,9 @@
 #include "core/freshness.h"
 #include "core/notes.h"
 #include "core/reader.h"
+#include "core/store.h"
+
+struct rfs_worker;
 
 enum rfs_source_kind {
 	RFS_DAMAGED,
@@ -39,12 +42,14 @@ enum rfs_lost {
 struct rfs_source {
 	struct rfs_origin origin; /* .name is this source's name, owned here */
 	enum rfs_source_kind kind;
-	char *host;	   /* sources of one host merge */
-	bool host_made;	   /* from the paths: may change as sources are added */
-	char *root;	   /* as the user said it, made absolute */
-	int root_fd;	   /* O_PATH directory; -1 until opened */
+	char *host;	/* sources of one host merge */
+	bool host_made; /* from the paths: may change as sources are added */
+	char *root;	/* as the user said it, made absolute */
+	int root_fd;	/* O_PATH directory; -1 until opened */
+	struct rfs_worker *worker; /* reads a damaged source's files; or NULL */
 	int64_t taken_ns;  /* told by the user or the path, or unknown */
 	int64_t newest_ns; /* newest modification that the scan saw */
+	int store;	   /* enum rfs_store_mode, or -1 for the site's */
 	char *open_error;  /* why it could not be opened, or NULL */
 };
 
@@ -63,6 +68,7 @@ struct rfs_site {
 	char *state_dir; /* NULL: the default place */
 	enum rfs_fill fill;
 	enum rfs_lost lost;
+	enum rfs_store_mode store;   /* of what is read off damaged sources */
 	struct rfs_source **sources; /* in the order they were said */
 	size_t nsources;
 	struct rfs_disk_rule *rules;
@@ -77,6 +83,7 @@ struct rfs_source_spec {
 	const char *name; /* NULL: made from the path */
 	const char *host; /* NULL: made from the paths, see docs/site-file.md */
 	const char *taken; /* NULL: told by a date in the path, or unknown */
+	const char *store; /* on, auto, off; NULL: the site's */
 };
 
 void rfs_site_init(struct rfs_site *site);
@@ -116,5 +123,13 @@ int rfs_site_state_dir(const struct rfs_site *site, char **ret_dir,
 int64_t rfs_source_as_of(const struct rfs_source *source);
 
 const char *rfs_source_kind_name(enum rfs_source_kind kind);
+
+/* What is kept of what is read off this source. */
+enum rfs_store_mode rfs_source_store(const struct rfs_site *site,
+				     const struct rfs_source *source);
+
+/* "on", "auto", "off", and back: -1 if the text is none of them. */
+const char *rfs_store_mode_name(enum rfs_store_mode mode);
+int rfs_store_mode_parse(const char *text);
 
 #endif /* RESCUEFS_SITE_SITE_H */

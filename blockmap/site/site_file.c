@@ -47,7 +47,7 @@ struct parse {
 	size_t nseen;
 	/* The [source] being read; the strings are owned here. */
 	int kind;
-	char *name, *host, *root, *taken;
+	char *name, *host, *root, *taken, *store;
 	/* Where each rule's 'prefer' stands. */
 	struct {
 		struct prefer_line *items;
@@ -136,8 +136,8 @@ static const char *section_name(enum section section)
 
 static const char *section_keys(enum section section)
 {
-	static const char *const keys[] = { "", "state fill lost",
-					    "kind host root taken",
+	static const char *const keys[] = { "", "state fill lost store",
+					    "kind host root taken store",
 					    "prefer format lost fill" };
 
 	return keys[section];
@@ -146,8 +146,7 @@ static const char *section_keys(enum section section)
 /* Keys that the format has, and this version does not read. */
 static const char *section_later(enum section section)
 {
-	static const char *const keys[] = { "", "store", "volumes nbd store",
-					    "" };
+	static const char *const keys[] = { "", "", "volumes nbd", "" };
 
 	return keys[section];
 }
@@ -212,6 +211,13 @@ static int keep(struct parse *p, char **field, const char *value)
 	return *field ? 0 : no_memory(p);
 }
 
+static int choose_store(struct parse *p, const char *value)
+{
+	int mode = rfs_store_mode_parse(value);
+
+	return mode >= 0 ? mode : choose(p, "store", value, "on auto off");
+}
+
 static int site_key(struct parse *p, const char *key, const char *value)
 {
 	struct rfs_site *site = p->site;
@@ -226,6 +232,12 @@ static int site_key(struct parse *p, const char *key, const char *value)
 		chosen = choose_fill(p, value);
 		if (chosen >= 0)
 			site->fill = (enum rfs_fill)chosen;
+		return chosen;
+	}
+	if (!strcmp(key, "store")) {
+		chosen = choose_store(p, value);
+		if (chosen >= 0)
+			site->store = (enum rfs_store_mode)chosen;
 		return chosen;
 	}
 	chosen = choose(p, key, value, "eio zero");
@@ -244,6 +256,11 @@ static int source_key(struct parse *p, const char *key, const char *value)
 		return keep(p, &p->host, value);
 	if (!strcmp(key, "taken"))
 		return keep(p, &p->taken, value);
+	if (!strcmp(key, "store")) {
+		int r = choose_store(p, value);
+
+		return r < 0 ? r : keep(p, &p->store, value);
+	}
 	free(p->root);
 	p->root = rfs_path_absolute(p->folder, value);
 	return p->root ? 0 : no_memory(p);
@@ -323,6 +340,7 @@ static int finish_source(struct parse *p)
 		.name = p->name,
 		.host = p->host ? p->host : p->name,
 		.taken = p->taken,
+		.store = p->store,
 	};
 	int r;
 
@@ -340,7 +358,8 @@ static void drop_source(struct parse *p)
 	free(p->host);
 	free(p->root);
 	free(p->taken);
-	p->name = p->host = p->root = p->taken = NULL;
+	free(p->store);
+	p->name = p->host = p->root = p->taken = p->store = NULL;
 	p->kind = -1;
 }
 

@@ -10,10 +10,12 @@
 static const char **field_of(struct rfs_source_spec *spec, const char *text,
 			     size_t *ret_len)
 {
-	static const char *const keys[] = { "taken=", "name=", "host=" };
-	const char **fields[] = { &spec->taken, &spec->name, &spec->host };
+	static const char *const keys[] = { "taken=", "name=", "host=",
+					    "store=" };
+	const char **fields[] = { &spec->taken, &spec->name, &spec->host,
+				  &spec->store };
 
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 4; i++)
 		if (!strncmp(text, keys[i], strlen(keys[i]))) {
 			*ret_len = strlen(keys[i]);
 			return fields[i];
@@ -38,9 +40,10 @@ static int take_last(struct rfs_source_spec *spec, char *text, bool *ret_more,
 		return 0;
 	field = field_of(spec, comma + 1, &len);
 	if (!field)
-		return rfs_fail(err, EINVAL,
-				"%s: %.*s is not one of taken, name, host",
-				text, (int)word, comma + 1);
+		return rfs_fail(
+			err, EINVAL,
+			"%s: %.*s is not one of taken, name, host, store", text,
+			(int)word, comma + 1);
 	if (*field)
 		return rfs_fail(err, EINVAL, "%s: %.*s is said twice", text,
 				(int)word, comma + 1);

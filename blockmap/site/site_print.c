@@ -41,6 +41,10 @@ static int print_source(const struct rfs_source *source, FILE *out,
 	fprintf(out, "kind  = %s\n", rfs_source_kind_name(source->kind));
 	fprintf(out, "host  = %s\n", source->host);
 	fprintf(out, "root  = %s\n", source->root);
+	if (source->store >= 0)
+		fprintf(out, "store = %s\n",
+			rfs_store_mode_name(
+				(enum rfs_store_mode)source->store));
 	if (source->taken_ns != RFS_TIME_UNKNOWN) {
 		rfs_time_print(source->taken_ns, taken);
 		fprintf(out, "taken = %s\n", taken);
@@ -87,6 +91,7 @@ static int print_site(const struct rfs_site *site, FILE *out,
 	}
 	fprintf(out, "fill  = %s\n", fill_name((int)site->fill));
 	fprintf(out, "lost  = %s\n", lost_name((int)site->lost));
+	fprintf(out, "store = %s\n", rfs_store_mode_name(site->store));
 	for (size_t i = 0; i < site->nsources && r == 0; i++)
 		r = print_source(site->sources[i], out, err);
 	for (size_t i = 0; i < site->nrules && r == 0; i++)

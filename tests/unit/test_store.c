@@ -158,6 +158,28 @@ static uint64_t bad_bytes(struct rfs_range range)
 	return sum;
 }
 
+static void what_is_damaged_is_forgotten_on_order(void **state)
+{
+	struct rfs_store_totals t;
+
+	(void)state;
+	kit_open();
+	must_put(rfs_range(0, 300000));
+	kit_close();
+	flip(".store", 1000);
+	kit_open();
+	assert_in_range(bad_bytes(rfs_range(0, 300000)), 1, RFS_STORE_CHUNK);
+	assert_int_equal(rfs_store_forget_damaged(kit->store, NULL), 0);
+	kit_reopen();
+	assert_int_equal(found(1000), RFS_KEPT_NOT);
+	rfs_store_totals(kit->store, &t);
+	assert_int_equal(t.damaged, 0);
+	assert_in_range(t.kept, 300000 - RFS_STORE_CHUNK, 299999);
+	must_put(rfs_range(0, 1024));
+	kit_reopen();
+	assert_int_equal(bad_bytes(rfs_range(0, 1024)), 0);
+}
+
 static void a_flipped_bit_is_damage(void **state)
 {
 	const struct rfs_range some = rfs_range(10 * RFS_SECTOR, 300000);
@@ -608,6 +630,7 @@ int main(void)
 		T(edges),
 		T(a_journal_that_is_absorbed_is_removed),
 		T(a_flipped_bit_is_damage),
+		T(what_is_damaged_is_forgotten_on_order),
 		T(damage_anywhere_is_never_served),
 		T(damage_gets_no_good_name_by_a_put_beside_it),
 		T(lost_files_are_damage),

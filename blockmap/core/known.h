@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* known.h - what a state says of a disk, without opening the disk.
+ *
+ * Nothing is read from a source.  Beside a mount it is what was kept last.
+ */
+#ifndef RESCUEFS_CORE_KNOWN_H
+#define RESCUEFS_CORE_KNOWN_H
+
+#include "core/report.h"
+#include "core/state.h"
+
+struct rfs_known {
+	bool is_known; /* it was read from or written to */
+	uint64_t size;
+	uint64_t bytes[RFS_BLOCK_STATES];
+};
+
+int rfs_known_disk(struct rfs_state *state, const char *id,
+		   struct rfs_known *ret, struct rfs_error *err);
+
+#endif /* RESCUEFS_CORE_KNOWN_H */

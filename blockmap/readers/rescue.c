@@ -1,0 +1,597 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/* rescue.c - what is known of a file on a dying disk, and asking for the rest.
+ *
+ * The store tells what was delivered, the map "bad" what went wrong; a byte of
+ * which neither says anything was never asked for.  Bytes go to the store before
+ * anyone is told of them.
+ */
+#include "readers/rescue.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "core/cleanup.h"
+#include "readers/rescue_parts.h"
+
+#define GENERATION_FACT "rescued generation"
+
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct rfs_rescue *all; /* guarded by all_lock */
+
+bool rfs_rescue_is_away(int r)
+{
+	switch (-r) {
+	case ENXIO: /* the device is gone */
+	case ENODEV:
+	case ENOTCONN: /* so is the server behind it */
+	case ESHUTDOWN:
+	case ESTALE:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What kind of file it is, and how long: nothing is read from it. */
+static int measure(struct rfs_rescue *r, int fd, struct rfs_error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return rfs_fail(err, errno, "%s: %s", r->name, strerror(errno));
+	r->device = st.st_dev;
+	r->inode = st.st_ino;
+	r->is_device = S_ISBLK(st.st_mode);
+	r->size = (uint64_t)st.st_size;
+	r->allocated = (uint64_t)st.st_blocks * 512;
+	r->generation.mtime_ns = rfs_time_of(st.st_mtim);
+	if (r->is_device) {
+		if (ioctl(fd, BLKGETSIZE64, &r->size) < 0)
+			return rfs_fail(err, errno, "%s: no size to be had: %s",
+					r->name, strerror(errno));
+		r->allocated = r->size;
+		r->generation.mtime_ns = 0; /* a device node's says nothing */
+	} else if (!S_ISREG(st.st_mode)) {
+		return rfs_fail(err, S_ISDIR(st.st_mode) ? EISDIR : EINVAL,
+				"%s: is neither a regular file nor a block "
+				"device, and cannot be read as a disk",
+				r->name);
+	}
+	r->generation.size = r->size;
+	return 0;
+}
+
+static int generation_text(const struct rfs_rescue *r, char **ret,
+			   struct rfs_error *err)
+{
+	if (asprintf(ret, "%" PRIu64 " %" PRId64, r->generation.size,
+		     r->generation.mtime_ns) >= 0)
+		return 0;
+	*ret = NULL;
+	return rfs_no_memory(err);
+}
+
+/* The file is taken as it is now: the operator ordered it. */
+static int drop_all(struct rfs_rescue *r, const char *generation,
+		    struct rfs_error *err)
+{
+	int ret;
+
+	rfs_notes_add(
+		r->notes,
+		"%s: has changed since parts of it were rescued; what was "
+		"kept of it is dropped",
+		r->name);
+	ret = rfs_store_drop(r->state, r->object, err);
+	if (ret == 0)
+		ret = rfs_state_forget_map(r->state, r->object, "bad", err);
+	if (ret == 0)
+		ret = rfs_state_set_fact(r->state, r->object, GENERATION_FACT,
+					 generation, err);
+	if (ret == 0)
+		atomic_store(&r->has_fact, true);
+	return ret;
+}
+
+/* What was kept is of the file as it was then.  Mixed with the bytes of a later
+ * one it would be a file that never was. */
+static int check_generation(struct rfs_rescue *r, bool renew,
+			    struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *was = NULL;
+	RFS_CLEANUP_FREE char *is = NULL;
+	int ret;
+
+	ret = rfs_state_fact(r->state, r->object, GENERATION_FACT, &was, err);
+	if (ret == -ENOENT)
+		return 0;
+	if (ret == 0)
+		ret = generation_text(r, &is, err);
+	if (ret < 0)
+		return ret;
+	if (strcmp(was, is) != 0 && renew)
+		return drop_all(r, is, err);
+	if (strcmp(was, is) != 0)
+		return rfs_fail(err, ESTALE,
+				"%s: has changed since parts of it were "
+				"rescued; 'rescuefs refresh' drops these and "
+				"takes it as it is now, a new --state keeps "
+				"both",
+				r->name);
+	atomic_store(&r->has_fact, true);
+	return 0;
+}
+
+/* With the first thing that is recorded: a file that was only looked at leaves
+ * nothing in the state. */
+static void keep_generation(struct rfs_rescue *r)
+{
+	RFS_CLEANUP_FREE char *is = NULL;
+
+	if (!r->state || atomic_exchange(&r->has_fact, true))
+		return;
+	if (generation_text(r, &is, NULL) < 0 ||
+	    rfs_state_try_fact(r->state, r->object, GENERATION_FACT, is, NULL) <
+		    0)
+		atomic_store(&r->has_fact, false);
+}
+
+static bool is_storing_from_the_start(const struct rfs_rescue *r)
+{
+	struct rfs_store_totals totals;
+
+	if (r->mode != RFS_STORE_AUTO)
+		return r->mode == RFS_STORE_ON;
+	rfs_store_totals(r->store, &totals);
+	return totals.kept || totals.damaged || r->known.map.count;
+}
+
+static int open_kept(struct rfs_rescue *r, bool renew, struct rfs_error *err)
+{
+	int ret = 0;
+
+	if (r->state)
+		ret = check_generation(r, renew, err);
+	if (ret == 0 && r->state)
+		ret = rfs_store_open(r->state, r->object, r->size, &r->store,
+				     err);
+	if (ret == 0)
+		ret = rfs_kept_open(&r->known, r->state, r->object, "bad", err);
+	if (ret == 0 && renew)
+		ret = rfs_rescue_forgive(r, err);
+	if (ret < 0) {
+		rfs_store_close(RFS_STEAL(r->store));
+		return ret;
+	}
+	if (r->store)
+		atomic_store(&r->storing, is_storing_from_the_start(r));
+	return 0;
+}
+
+/* O_DIRECT goes onto the descriptor at hand, which the child shares. */
+static int open_file(struct rfs_rescue *r, int fd, struct rfs_error *err)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0)
+		fcntl(fd, F_SETFL, flags | O_DIRECT);
+	rfs_medium_init(&r->medium, fd, r->size);
+	return rfs_worker_file_new(r->worker, fd, &r->file, err);
+}
+
+static void free_parts(struct rfs_rescue *r)
+{
+	free(r->object);
+	free(r->name);
+	pthread_mutex_destroy(&r->lock);
+	pthread_cond_destroy(&r->landed);
+	free(r);
+}
+
+static int make(const struct rfs_rescue_config *config, int fd,
+		struct rfs_rescue **ret, struct rfs_error *err)
+{
+	struct rfs_rescue *r = calloc(1, sizeof(*r));
+	int e;
+
+	if (!r) {
+		close(fd);
+		return rfs_no_memory(err);
+	}
+	r->refs = 1;
+	r->state = config->state;
+	r->worker = config->worker;
+	r->notes = config->notes;
+	r->origin = config->origin;
+	r->mode = config->store;
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->landed, NULL);
+	r->object = strdup(config->object);
+	r->name = strdup(config->name);
+	e = r->object && r->name ? measure(r, fd, err) : rfs_no_memory(err);
+	if (e == 0)
+		e = open_kept(r, config->renew, err);
+	if (e < 0) {
+		close(fd);
+		free_parts(r);
+		return e;
+	}
+	e = open_file(r, fd, err);
+	if (e < 0) {
+		rfs_store_close(r->store);
+		rfs_kept_close(&r->known);
+		free_parts(r);
+		return e;
+	}
+	*ret = r;
+	return 0;
+}
+
+static struct rfs_rescue *find_open(const struct rfs_rescue_config *config)
+{
+	struct rfs_rescue *r = all;
+
+	while (r && (r->state != config->state ||
+		     strcmp(r->object, config->object) != 0))
+		r = r->next;
+	return r;
+}
+
+/* The one that is open already reads the file that it opened. */
+static int share(struct rfs_rescue *r, int fd, bool renew,
+		 struct rfs_error *err)
+{
+	struct stat st;
+	int e = 0;
+
+	if (fstat(fd, &st) < 0)
+		e = rfs_fail(err, errno, "%s: %s", r->name, strerror(errno));
+	else if (st.st_dev != r->device || st.st_ino != r->inode)
+		e = rfs_fail(err, ESTALE,
+			     "%s: is another file than the one that is being "
+			     "read; unmount, and mount it again",
+			     r->name);
+	close(fd);
+	if (e == 0 && renew)
+		e = rfs_rescue_forgive(r, err);
+	if (e == 0)
+		r->refs++;
+	return e;
+}
+
+int rfs_rescue_open(const struct rfs_rescue_config *config, int fd,
+		    struct rfs_rescue **ret, struct rfs_error *err)
+{
+	int e;
+
+	pthread_mutex_lock(&all_lock);
+	*ret = config->state ? find_open(config) : NULL;
+	if (*ret) {
+		e = share(*ret, fd, config->renew, err);
+	} else {
+		e = make(config, fd, ret, err);
+		if (e == 0) {
+			(*ret)->next = all;
+			all = *ret;
+		}
+	}
+	pthread_mutex_unlock(&all_lock);
+	if (e < 0)
+		*ret = NULL;
+	return e;
+}
+
+struct rfs_rescue *rfs_rescue_ref(struct rfs_rescue *r)
+{
+	pthread_mutex_lock(&all_lock);
+	r->refs++;
+	pthread_mutex_unlock(&all_lock);
+	return r;
+}
+
+/* Closed under the lock: whoever opens the same object anew must find all of it
+ * in the state. */
+struct rfs_rescue *rfs_rescue_unref(struct rfs_rescue *r)
+{
+	struct rfs_rescue **at = &all;
+
+	if (!r)
+		return NULL;
+	pthread_mutex_lock(&all_lock);
+	if (--r->refs == 0) {
+		while (*at != r)
+			at = &(*at)->next;
+		*at = r->next;
+		rfs_kept_save(&r->known, NULL);
+		rfs_store_close(r->store);
+		rfs_kept_close(&r->known);
+		rfs_worker_file_free(r->file);
+		free_parts(r);
+	}
+	pthread_mutex_unlock(&all_lock);
+	return NULL;
+}
+
+uint64_t rfs_rescue_size(const struct rfs_rescue *r)
+{
+	return r->size;
+}
+
+const char *rfs_rescue_name(const struct rfs_rescue *r)
+{
+	return r->name;
+}
+
+const char *rfs_rescue_object(const struct rfs_rescue *r)
+{
+	return r->object;
+}
+
+unsigned int rfs_rescue_granule(const struct rfs_rescue *r)
+{
+	return atomic_load(&((struct rfs_rescue *)r)->medium.granule);
+}
+
+struct rfs_run rfs_rescue_find(struct rfs_rescue *r, uint64_t off,
+			       struct rfs_range within)
+{
+	struct rfs_run run = { rfs_range_to(off, rfs_range_end(within)),
+			       RFS_KEPT_NOT };
+
+	if (r->store)
+		run = rfs_store_find(r->store, off, run.range);
+	if (run.value == RFS_KEPT_NOT)
+		return rfs_kept_find(&r->known, off, run.range);
+	run.value = run.value == RFS_KEPT_WHOLE ? RFS_RESCUE_DONE
+						: RFS_RESCUE_SPOILT;
+	return run;
+}
+
+int rfs_rescue_set(struct rfs_rescue *r, struct rfs_range range,
+		   enum rfs_rescue_status status, struct rfs_error *err)
+{
+	range = rfs_range_cut(range, rfs_range(0, r->size));
+	if (status != RFS_RESCUE_NOT) {
+		keep_generation(r);
+		if (r->mode == RFS_STORE_AUTO && r->store)
+			atomic_store(&r->storing, true);
+	}
+	return range.len ? rfs_kept_set(&r->known, range, status, err) : 0;
+}
+
+/* Waits for whoever asks for any of it; true if there was nobody, and then it
+ * is ours. */
+static bool take_off(struct rfs_rescue *r, struct rfs_flight *mine)
+{
+	struct rfs_flight *f;
+	bool waited = false;
+
+	pthread_mutex_lock(&r->lock);
+	for (f = r->flights; f;) {
+		if (!rfs_range_cut(f->range, mine->range).len) {
+			f = f->next;
+			continue;
+		}
+		waited = true;
+		pthread_cond_wait(&r->landed, &r->lock);
+		f = r->flights;
+	}
+	if (!waited) {
+		mine->next = r->flights;
+		r->flights = mine;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return !waited;
+}
+
+static void land(struct rfs_rescue *r, const struct rfs_flight *mine)
+{
+	struct rfs_flight **at = &r->flights;
+
+	pthread_mutex_lock(&r->lock);
+	while (*at != mine)
+		at = &(*at)->next;
+	*at = mine->next;
+	pthread_cond_broadcast(&r->landed);
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* Bytes that the medium delivered: kept first, then no longer wanting. */
+static void take_in(struct rfs_rescue *r, struct rfs_range range,
+		    const void *buf, bool keep)
+{
+	struct rfs_error why = RFS_ERROR_INIT;
+
+	range = rfs_range_cut(range, rfs_range(0, r->size));
+	if (!range.len)
+		return;
+	if (r->store && (keep || atomic_load(&r->storing))) {
+		keep_generation(r);
+		if (rfs_store_put(r->store, range, buf, &why) < 0 &&
+		    !atomic_exchange(&r->said_full, true))
+			rfs_notes_add(r->notes, "%s", why.text);
+	}
+	if (!rfs_kept_is(&r->known, range, RFS_RESCUE_NOT))
+		rfs_kept_set(&r->known, range, RFS_RESCUE_NOT, NULL);
+}
+
+/* A file system that wants larger units, or takes no direct reads after all. */
+static ssize_t ask_in_granules(struct rfs_rescue *r, struct rfs_range range,
+			       void *buf, struct rfs_patience *patience)
+{
+	unsigned int granule = rfs_rescue_granule(r);
+	ssize_t n =
+		rfs_worker_pread(r->file, buf, range.len, range.off, patience);
+
+	if (n != -EINVAL)
+		return n;
+	rfs_medium_give_way(&r->medium, granule);
+	return rfs_rescue_granule(r) == granule && granule < RFS_MEDIUM_PAGE
+		       ? -EINVAL
+		       : -EAGAIN;
+}
+
+static bool is_as_seen(struct rfs_rescue *r, struct rfs_run seen)
+{
+	struct rfs_run run;
+
+	for (uint64_t off = seen.range.off; off < rfs_range_end(seen.range);
+	     off = rfs_range_end(run.range)) {
+		run = rfs_rescue_find(r, off, seen.range);
+		if (run.value != seen.value)
+			return false;
+	}
+	return true;
+}
+
+/* Of a request that the medium had, and that brought 'n'. */
+static void note_failure(struct rfs_rescue *r, struct rfs_range range,
+			 ssize_t n, const struct rfs_patience *patience)
+{
+	unsigned int granule = rfs_rescue_granule(r);
+	uint64_t good = n > 0 ? (uint64_t)n - (uint64_t)n % granule : 0;
+	struct rfs_range rest =
+		rfs_range_to(range.off + good, rfs_range_end(range));
+
+	if (n == -ETIMEDOUT && patience->left_ns <= 0) {
+		rfs_rescue_set(r, range, RFS_RESCUE_LATE, NULL);
+		atomic_store(&r->expects, true);
+	} else if (n > 0 ||
+		   (n < 0 && rfs_medium_failed((int)-n) && n != -ETIMEDOUT)) {
+		rfs_rescue_set(r, rest,
+			       range.len > granule ? RFS_RESCUE_NEAR
+						   : RFS_RESCUE_BAD,
+			       NULL);
+	}
+}
+
+ssize_t rfs_rescue_ask(struct rfs_rescue *r, struct rfs_range range,
+		       struct rfs_run seen, void *buf, bool keep,
+		       struct rfs_patience *patience)
+{
+	struct rfs_range file = rfs_range(0, r->size);
+	struct rfs_flight mine = { range, NULL };
+	ssize_t n = -EAGAIN;
+
+	seen.range = rfs_range_cut(seen.range, range);
+	if (!take_off(r, &mine))
+		return -EAGAIN;
+	if (is_as_seen(r, seen))
+		n = ask_in_granules(r, range, buf, patience);
+	if (n > 0)
+		take_in(r, rfs_range(range.off, (uint64_t)n), buf, keep);
+	if (n != -EAGAIN &&
+	    (n < 0 || (uint64_t)n < rfs_range_cut(range, file).len))
+		note_failure(r, range, n, patience);
+	land(r, &mine);
+	return n;
+}
+
+void rfs_rescue_harvest(struct rfs_rescue *r)
+{
+	RFS_CLEANUP_FREE void *buf = NULL;
+	uint64_t off;
+	ssize_t n;
+
+	if (!atomic_load(&r->expects))
+		return;
+	buf = malloc(RFS_WORKER_ROOM);
+	if (!buf)
+		return;
+	n = rfs_worker_late(r->file, buf, &off);
+	if (n == -EAGAIN)
+		return;
+	atomic_store(&r->expects, false);
+	if (n > 0)
+		take_in(r, rfs_range(off, (uint64_t)n), buf, false);
+}
+
+ssize_t rfs_rescue_try(struct rfs_rescue *r, struct rfs_range range,
+		       enum rfs_rescue_status seen,
+		       struct rfs_patience *patience, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE void *buf = malloc(range.len);
+	struct rfs_run run = { rfs_range_cut(range, rfs_range(0, r->size)),
+			       seen };
+	ssize_t n;
+
+	if (!buf)
+		return rfs_no_memory(err);
+	if (range.len % rfs_rescue_granule(r))
+		return rfs_fail(err, EINVAL, "%s: is read in units of %u bytes",
+				r->name, rfs_rescue_granule(r));
+	n = rfs_rescue_ask(r, range, run, buf, true, patience);
+	if (n < 0 && n != -EAGAIN)
+		rfs_fail(err, (int)-n,
+			 "%s: %" PRIu64 " bytes at %" PRIu64
+			 " cannot be read: %s",
+			 r->name, range.len, range.off, strerror((int)-n));
+	return n;
+}
+
+int rfs_rescue_sync(struct rfs_rescue *r, struct rfs_error *err)
+{
+	int e = 0;
+
+	rfs_rescue_harvest(r);
+	if (r->store)
+		e = rfs_store_sync(r->store, err);
+	return e < 0 ? e : rfs_kept_save(&r->known, err);
+}
+
+/* The first after 'last' of this state, or the first of all; with a reference
+ * in place of that to 'last'. */
+static struct rfs_rescue *next_open(const struct rfs_state *state,
+				    struct rfs_rescue *last)
+{
+	struct rfs_rescue *r;
+
+	pthread_mutex_lock(&all_lock);
+	r = last ? last->next : all;
+	while (r && r->state != state)
+		r = r->next;
+	if (r)
+		r->refs++;
+	pthread_mutex_unlock(&all_lock);
+	rfs_rescue_unref(last);
+	return r;
+}
+
+int rfs_rescue_sync_all(const struct rfs_state *state, struct rfs_error *err)
+{
+	struct rfs_rescue *r = NULL;
+	int e, first = 0;
+
+	while ((r = next_open(state, r)) != NULL) {
+		e = rfs_rescue_sync(r, first ? NULL : err);
+		first = first ? first : e;
+	}
+	return first;
+}
+
+int rfs_rescue_forgive(struct rfs_rescue *r, struct rfs_error *err)
+{
+	int e = r->store ? rfs_store_forget_damaged(r->store, err) : 0;
+
+	return e < 0 ? e : rfs_kept_forget(&r->known, err);
+}
+
+void rfs_rescue_totals(struct rfs_rescue *r, struct rfs_rescue_totals *ret)
+{
+	struct rfs_range all_of_it = rfs_range(0, r->size);
+	struct rfs_run run;
+
+	memset(ret, 0, sizeof(*ret));
+	for (uint64_t off = 0; off < r->size; off = rfs_range_end(run.range)) {
+		run = rfs_rescue_find(r, off, all_of_it);
+		ret->bytes[run.value] += run.range.len;
+	}
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* rescue_parts.h - what rescue.c and rescue_read.c share. */
+#ifndef RESCUEFS_READERS_RESCUE_PARTS_H
+#define RESCUEFS_READERS_RESCUE_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/freshness.h"
+#include "core/keptmap.h"
+#include "readers/file_medium.h"
+#include "readers/rescue.h"
+
+/* Sectors that someone is asking for: others wait for them. */
+struct rfs_flight {
+	struct rfs_range range;
+	struct rfs_flight *next;
+};
+
+struct rfs_rescue {
+	struct rfs_rescue *next; /* guarded by all_lock, as refs is */
+	size_t refs;
+	struct rfs_state *state;
+	struct rfs_worker *worker;
+	struct rfs_notes *notes;
+	const struct rfs_origin *origin;
+	char *object, *name;
+	enum rfs_store_mode mode;
+
+	struct rfs_worker_file *file;
+	struct rfs_medium medium; /* its granule and its pace */
+	uint64_t device, inode;	  /* which file it is */
+	struct rfs_generation generation;
+	uint64_t size, allocated;
+	bool is_device;
+
+	struct rfs_kept known;	 /* statuses but DONE and SPOILT */
+	struct rfs_store *store; /* NULL without a state */
+	atomic_bool storing;	 /* what is delivered is kept */
+	atomic_bool has_fact;	 /* the generation is in the state */
+	atomic_bool expects;	 /* a late answer may come */
+	atomic_bool said_full;
+
+	pthread_mutex_t lock; /* guards flights */
+	pthread_cond_t landed;
+	struct rfs_flight *flights;
+};
+
+/* One request to the medium for the whole granules of 'range'; 'seen' is what
+ * was known of it when the caller looked.  -EAGAIN: the medium was not asked, as
+ * that has changed, or someone else was asking (and has been waited for).
+ *
+ * Returns the bytes delivered into 'buf', or a negative errno.  When it returns,
+ * what was delivered is kept, where it is to be kept or 'keep' is set, and what
+ * was not delivered is recorded as rfs_rescue_try says. */
+ssize_t rfs_rescue_ask(struct rfs_rescue *r, struct rfs_range range,
+		       struct rfs_run seen, void *buf, bool keep,
+		       struct rfs_patience *patience);
+
+/* Takes in what a late request brought after all. */
+void rfs_rescue_harvest(struct rfs_rescue *r);
+
+/* True for what says that the whole source is away, and nothing of a sector. */
+bool rfs_rescue_is_away(int r);
+
+#endif /* RESCUEFS_READERS_RESCUE_PARTS_H */
