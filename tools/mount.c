@@ -52,10 +52,12 @@ static const char help[] =
 	"  --state DIR         where what is known and written is kept\n"
 	"  --fill all|none     may older blocks stand in for unreadable ones\n"
 	"  --lost eio|zero     what a block gives that no source can read\n"
+	"  --store on|auto|off keep what is read off a damaged source\n"
 	"  -f, --foreground    do not go to the background\n"
 	"  -o OPTIONS          a comma list: damaged=, backup=, live=, "
 	"state=,\n"
-	"                      fill=, lost=; the rest goes to FUSE and mount\n";
+	"                      fill=, lost=, store=; the rest goes to FUSE and "
+	"mount\n";
 
 /* What is left of -o when ours are taken out. */
 static int keep_for_fuse(struct mount *m, const char *item,
