@@ -142,7 +142,7 @@ int rfs_reader_read(struct rfs_reader *rd, struct rfs_range range, void *buf,
 	if (r == 0 && mine.count)
 		r = rfs_fail(err, EIO, "%s: some of it cannot be read",
 			     rd->name);
-	tells = r == -EIO || r == -ETIMEDOUT;
+	tells = rfs_read_is_partial(r);
 	/* A driver that cannot tell which bytes failed has none of them. */
 	if (tells && bad && !mine.count && rfs_ranges_add(bad, range) < 0)
 		r = rfs_no_memory(err);

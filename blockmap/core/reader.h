@@ -104,6 +104,18 @@ const char *rfs_reader_name(const struct rfs_reader *rd);
 const struct rfs_origin *rfs_reader_origin(const struct rfs_reader *rd);
 uint64_t rfs_reader_allocated(const struct rfs_reader *rd);
 
+/* True where a read tells, in its list, which bytes it could not give. */
+static inline bool rfs_read_is_partial(int r)
+{
+	return r == -EIO || r == -ETIMEDOUT;
+}
+
+/* Of two results of that kind, or 0: what both together are. */
+static inline int rfs_read_worse(int a, int b)
+{
+	return a == -ETIMEDOUT || b == 0 ? a : b;
+}
+
 /* As the table says.  'bad' may be NULL where it does not matter which bytes
  * failed.  A range beyond the size is -EINVAL; an empty one is 0. */
 int rfs_reader_read(struct rfs_reader *rd, struct rfs_range range, void *buf,

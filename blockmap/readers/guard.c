@@ -147,6 +147,9 @@ static int read_unknown(struct guard *g, struct rfs_range range, void *buf,
 	r = rfs_reader_read(g->below, range, buf, &failed, err);
 	if (r == -EIO)
 		r = remember(g, range, &failed, bad, err);
+	for (size_t i = 0; i < failed.count && r == -ETIMEDOUT; i++)
+		if (rfs_ranges_add(bad, failed.items[i]) < 0)
+			r = rfs_no_memory(err);
 	rfs_ranges_fini(&failed);
 	return r;
 }
@@ -182,12 +185,11 @@ static int read_around(struct guard *g, struct rfs_range range,
 		else
 			r = read_unknown(g, run.range, buf + (off - range.off),
 					 bad, &own);
-		if (r < 0 && err && (ret == 0 || r != -EIO))
+		if (r < 0 && err && (ret == 0 || !rfs_read_is_partial(r)))
 			*err = own;
-		if (r < 0 && r != -EIO)
+		if (r < 0 && !rfs_read_is_partial(r))
 			return r;
-		if (r < 0)
-			ret = r;
+		ret = rfs_read_worse(ret, r);
 	}
 	return ret;
 }

@@ -34,16 +34,17 @@ static void note_given(struct heal *h, struct rfs_range range, size_t member)
 }
 
 /* Asks one member for what is missing of 'range', which begins at 'buf', and
- * appends what it cannot give either to 'left'. */
+ * appends what it cannot give either to 'left'.  *late: it may give it later. */
 static int ask_member(struct heal *h, size_t member, struct rfs_range range,
-		      void *buf, struct rfs_ranges *left)
+		      void *buf, struct rfs_ranges *left, bool *late)
 {
 	uint64_t off = range.off;
 	struct rfs_ranges failed = { 0 };
 	int r;
 
 	r = rfs_reader_read(h->members[member], range, buf, &failed, NULL);
-	if (r < 0 && r != -EIO) {
+	*late = *late || r == -ETIMEDOUT;
+	if (r < 0 && !rfs_read_is_partial(r)) {
 		rfs_ranges_fini(&failed);
 		/* Our own want says nothing of the copy. */
 		return r == -ENOMEM ? r : rfs_ranges_add(left, range);
@@ -61,7 +62,7 @@ static int ask_member(struct heal *h, size_t member, struct rfs_range range,
 
 /* Goes on with the other members; 'left' becomes what none of them has. */
 static int ask_others(struct heal *h, struct rfs_range range,
-		      unsigned char *buf, struct rfs_ranges *left)
+		      unsigned char *buf, struct rfs_ranges *left, bool *late)
 {
 	struct rfs_ranges missing = { 0 }, swap;
 	struct rfs_range m;
@@ -74,8 +75,8 @@ static int ask_others(struct heal *h, struct rfs_range range,
 		rfs_ranges_clear(left);
 		for (size_t i = 0; i < missing.count && r == 0; i++) {
 			m = missing.items[i];
-			r = ask_member(h, k, m, buf + (m.off - range.off),
-				       left);
+			r = ask_member(h, k, m, buf + (m.off - range.off), left,
+				       late);
 		}
 	}
 	rfs_ranges_fini(&missing);
@@ -85,19 +86,20 @@ static int ask_others(struct heal *h, struct rfs_range range,
 /* 'r' is what the first member said, and 'err' its text.  If no byte could be
  * had, that was the failure; else what is left of it are bad sectors. */
 static int tell_left(const struct heal *h, struct rfs_range range, int r,
-		     const struct rfs_ranges *left, struct rfs_ranges *bad,
-		     struct rfs_error *err)
+		     const struct rfs_ranges *left, bool late,
+		     struct rfs_ranges *bad, struct rfs_error *err)
 {
 	if (!left->count)
 		return 0;
-	if (r != -EIO && rfs_ranges_total(left) == range.len)
+	if (!rfs_read_is_partial(r) && rfs_ranges_total(left) == range.len)
 		return r;
+	r = late ? -ETIMEDOUT : -EIO;
 	for (size_t i = 0; i < left->count; i++)
 		if (rfs_ranges_add(bad, left->items[i]) < 0)
 			return rfs_no_memory(err);
 	if (h->nmembers == 1)
-		return -EIO;
-	return rfs_context(err, -EIO,
+		return r;
+	return rfs_context(err, r,
 			   "%" PRIu64 " bytes at %" PRIu64
 			   " are in none of %zu copies",
 			   left->items[0].len, left->items[0].off, h->nmembers);
@@ -108,6 +110,7 @@ static int heal_read(void *state, struct rfs_range range, void *buf,
 {
 	struct heal *h = state;
 	struct rfs_ranges left = { 0 };
+	bool late;
 	int r, r2 = 0;
 
 	r = rfs_reader_read(h->members[0], range, buf, &left, err);
@@ -115,14 +118,15 @@ static int heal_read(void *state, struct rfs_range range, void *buf,
 		rfs_ranges_fini(&left);
 		return r;
 	}
-	if (r != -EIO) {
+	late = r == -ETIMEDOUT;
+	if (!rfs_read_is_partial(r)) {
 		rfs_ranges_clear(&left);
 		r2 = rfs_ranges_add(&left, range);
 	}
 	if (r2 == 0)
-		r2 = ask_others(h, range, buf, &left);
+		r2 = ask_others(h, range, buf, &left, &late);
 	r = r2 < 0 ? rfs_no_memory(err)
-		   : tell_left(h, range, r, &left, bad, err);
+		   : tell_left(h, range, r, &left, late, bad, err);
 	rfs_ranges_fini(&left);
 	return r;
 }

@@ -26,11 +26,10 @@ static int read_there(struct rfs_reader *rd, uint64_t off,
 	int r = rfs_reader_read(rd, rfs_range(off, guest.len), buf, &there,
 				err);
 
-	if (r == -EIO && !there.count)
-		r = run_bad(bad, guest, err);
-	for (size_t i = 0; r == -EIO && i < there.count; i++) {
+	for (size_t i = 0; rfs_read_is_partial(r) && i < there.count; i++) {
 		there.items[i].off = there.items[i].off - off + guest.off;
-		r = run_bad(bad, there.items[i], err);
+		if (rfs_ranges_add(bad, there.items[i]) < 0)
+			r = rfs_no_memory(err);
 	}
 	rfs_ranges_fini(&there);
 	return r;
@@ -70,14 +69,14 @@ static int read_stored(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 	if (len)
 		r = read_there(rd, run->host, rfs_range(run->guest.off, len),
 			       buf, bad, err);
-	if ((r < 0 && r != -EIO) || len == run->guest.len)
+	if ((r < 0 && !rfs_read_is_partial(r)) || len == run->guest.len)
 		return r;
 	rest.off += len;
 	rest.len -= len;
 	if (!r)
 		rfs_fail(err, EIO, "%s: ends at %" PRIu64 ", before its data",
 			 rfs_reader_name(rd), rfs_reader_size(rd));
-	return run_bad(bad, rest, err);
+	return rfs_read_worse(r, run_bad(bad, rest, err));
 }
 
 static int read_backing(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
@@ -128,6 +127,21 @@ static int read_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 	}
 }
 
+/* What could not be read of the run is in 'bad', also where its reader does not
+ * tell which bytes of it. */
+static int read_whole_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
+			  uint8_t *buf, struct rfs_ranges *bad,
+			  struct rfs_error *err)
+{
+	uint64_t before = rfs_ranges_total(bad);
+	int r = read_run(q, run, buf, bad, err);
+
+	if (rfs_read_is_partial(r) && rfs_ranges_total(bad) == before &&
+	    rfs_ranges_add(bad, run->guest) < 0)
+		return rfs_no_memory(err);
+	return r;
+}
+
 /* An L1 of zeros is doubted at the first use, not at open: that only reads
  * what it must. */
 static struct rfs_qcow2_walk begin(struct rfs_qcow2 *q, struct rfs_range range)
@@ -144,20 +158,27 @@ static int qcow2_read(void *state, struct rfs_range range, void *buf,
 {
 	struct rfs_qcow2_walk walk = begin(state, range);
 	struct rfs_qcow2_run run = { .guest.len = 1 };
-	bool failed = false;
-	int r;
+	uint64_t done = range.off;
+	int r, worst = 0;
 
 	/* The text tells of the first failure. */
-	while (!(r = rfs_qcow2_walk_next(&walk, &run, err)) && run.guest.len) {
-		r = read_run(state, &run,
-			     (uint8_t *)buf + (run.guest.off - range.off), bad,
-			     failed ? NULL : err);
-		failed = failed || r == -EIO;
-		if (r < 0 && r != -EIO)
+	while (!(r = rfs_qcow2_walk_next(&walk, &run, worst ? NULL : err)) &&
+	       run.guest.len) {
+		r = read_whole_run(state, &run,
+				   (uint8_t *)buf + (run.guest.off - range.off),
+				   bad, worst ? NULL : err);
+		if (r < 0 && !rfs_read_is_partial(r))
 			break;
+		worst = rfs_read_worse(worst, r);
+		done = rfs_range_end(run.guest);
+		r = 0;
 	}
 	rfs_qcow2_walk_fini(&walk);
-	return r < 0 || !failed ? r : -EIO;
+	/* A table was not waited for: what it maps, and the rest, is not either. */
+	if (r == -ETIMEDOUT &&
+	    rfs_ranges_add(bad, rfs_range_to(done, rfs_range_end(range))) < 0)
+		r = rfs_no_memory(err);
+	return r < 0 ? r : worst;
 }
 
 static int add(struct rfs_extents *out, struct rfs_range range,
