@@ -35,6 +35,7 @@ void memdisk_init(struct memdisk *d, uint64_t size, unsigned seed)
 	d->bytes = malloc(size);
 	d->is_bad = calloc(sectors, sizeof(*d->is_bad));
 	d->is_hole = calloc(sectors, sizeof(*d->is_hole));
+	d->is_late = calloc(sectors, sizeof(*d->is_late));
 	d->touches = calloc(sectors, sizeof(*d->touches));
 	for (uint64_t i = 0; i < size; i++)
 		d->bytes[i] = (uint8_t)test_random(&state);
@@ -45,6 +46,7 @@ void memdisk_fini(struct memdisk *d)
 	free(d->bytes);
 	free(d->is_bad);
 	free(d->is_hole);
+	free(d->is_late);
 	free(d->touches);
 }
 
@@ -55,13 +57,15 @@ static int mem_read(void *state, struct rfs_range range, void *buf,
 	uint8_t *out = buf;
 	size_t before = bad->count;
 	struct rfs_range sector;
+	bool late = false;
 
 	for (uint64_t s = range.off / RFS_SECTOR;
 	     s * RFS_SECTOR < rfs_range_end(range); s++) {
 		sector = rfs_range_cut(rfs_range(s * RFS_SECTOR, RFS_SECTOR),
 				       range);
 		d->touches[s]++;
-		if (d->is_bad[s])
+		late = late || d->is_late[s];
+		if (d->is_bad[s] || d->is_late[s])
 			rfs_ranges_add(bad, sector);
 		else
 			memcpy(out + (sector.off - range.off),
@@ -69,6 +73,8 @@ static int mem_read(void *state, struct rfs_range range, void *buf,
 	}
 	if (bad->count == before)
 		return 0;
+	if (late)
+		return rfs_fail(err, ETIMEDOUT, "memory: late sector");
 	return rfs_fail(err, EIO, "memory: bad sector");
 }
 

@@ -15,6 +15,7 @@ struct memdisk {
 	bool *is_bad;	   /* per sector */
 	unsigned *touches; /* per sector */
 	bool *is_hole;	   /* per sector: said to be a hole */
+	bool *is_late;	   /* per sector: not delivered within the deadline */
 };
 
 /* 'size' a multiple of a sector; filled from 'seed'. */

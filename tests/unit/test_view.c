@@ -126,6 +126,60 @@ static uint64_t total(struct scene *s, enum rfs_block_state state)
 	return totals[state];
 }
 
+/* P6: the next source stands in for what was not waited for, and P4: it stays. */
+static void what_is_late_comes_from_the_next_source(void **data)
+{
+	struct scene *s = *data;
+	uint8_t *want = malloc(SIZE);
+
+	s->now.is_late[100] = true;
+	memcpy(want, s->now.bytes, SIZE);
+	memcpy(want + 51200, s->before.bytes + 51200, 512);
+	expect_bytes(s, 0, want, SIZE);
+	assert_int_equal(total(s, RFS_STALE), 512);
+	s->now.is_late[100] = false;
+	scene_reopen(s);
+	expect_bytes(s, 0, want, SIZE);
+	assert_int_equal(rfs_view_refresh(s->view, NULL), 0);
+	expect_bytes(s, 0, s->now.bytes, SIZE);
+	free(want);
+}
+
+/* Nothing was served, so nothing is remembered: it may come yet. */
+static void what_is_late_is_not_lost(void **data)
+{
+	struct scene *s = *data;
+	struct rfs_error err = RFS_ERROR_INIT;
+	struct rfs_ranges bad = { 0 };
+	uint8_t buf[2048];
+
+	s->now.is_late[100] = true;
+	s->before.is_bad[100] = true;
+	for (int i = 0; i < 2; i++) {
+		rfs_ranges_clear(&bad);
+		assert_int_equal(rfs_view_read(s->view, rfs_range(50688, 2048),
+					       buf, &bad, &err),
+				 -EIO);
+		assert_int_equal(bad.count, 1);
+		assert_int_equal(bad.items[0].off, 51200);
+		assert_int_equal(bad.items[0].len, 512);
+		assert_non_null(strstr(err.text, "for now"));
+	}
+	assert_int_equal(total(s, RFS_LOST), 0);
+	s->now.is_late[100] = false;
+	scene_reopen(s);
+	expect_bytes(s, 50688, s->now.bytes + 50688, 2048);
+	/* And what was served once does not turn lost for it. */
+	s->now.is_late[100] = true;
+	assert_int_equal(
+		rfs_view_read(s->view, rfs_range(50688, 2048), buf, NULL, NULL),
+		-EIO);
+	s->now.is_late[100] = false;
+	expect_bytes(s, 50688, s->now.bytes + 50688, 2048);
+	assert_int_equal(total(s, RFS_LOST), 0);
+	rfs_ranges_fini(&bad);
+}
+
 static void one_bad_sector_is_512_stale_bytes(void **data)
 {
 	struct scene *s = *data;
@@ -493,6 +547,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(one_bad_sector_is_512_stale_bytes),
+		T(what_is_late_comes_from_the_next_source),
+		T(what_is_late_is_not_lost),
 		T(what_nobody_reads_is_lost_and_not_zero),
 		T(lost_as_zero_is_still_called_lost),
 		T(fill_none_gives_no_stale_block),
