@@ -92,6 +92,8 @@ struct rfs_store {
 	pthread_t behind_thread;
 	_Atomic uint64_t waiting_bytes, waiting_pieces; /* for a sync */
 	_Atomic uint64_t sync_at_bytes, sync_at_pieces;
+	_Atomic int64_t retry_s; /* monotonic: no sync for a put before */
+	atomic_int retry_errno;	 /* what the last one said */
 };
 
 /* What one reader needs to check chunks; zero 'loaded' to begin. */

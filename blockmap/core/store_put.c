@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
@@ -20,6 +21,9 @@
 
 /* At once; so that no journal grows far beyond its bound. */
 #define PART ((uint64_t)16 << 20)
+
+/* Seconds between the syncs that a full store tries in vain. */
+#define RETRY_S 5
 
 struct pieces {
 	struct rfs_store_piece *items;
@@ -282,14 +286,40 @@ static int put_claimed(struct rfs_store *s, struct rfs_range range,
 	return r;
 }
 
+static int64_t now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec;
+}
+
+/* A state's disk that takes no sync must not cost every read one. */
+static int make_room(struct rfs_store *s, struct rfs_error *err)
+{
+	int r;
+
+	if (!is_full(s))
+		return 0;
+	if (now_s() < atomic_load(&s->retry_s))
+		return rfs_fail(err, atomic_load(&s->retry_errno),
+				"%s: the rescued store takes no more until the "
+				"state directory takes what it has",
+				s->object);
+	r = rfs_store_sync(s, err);
+	if (r < 0) {
+		atomic_store(&s->retry_errno, -r);
+		atomic_store(&s->retry_s, now_s() + RETRY_S);
+	}
+	return r;
+}
+
 static int put_part(struct rfs_store *s, struct rfs_range range,
 		    const uint8_t *buf, struct rfs_error *err)
 {
 	struct rfs_store_claim mine = { range, NULL };
-	int r = 0;
+	int r = make_room(s, err);
 
-	if (is_full(s))
-		r = rfs_store_sync(s, err);
 	if (r < 0)
 		return r;
 	claim(s, &mine);

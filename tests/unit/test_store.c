@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "core/state_store.h"
 #include "store_kit.h"
 
 static void nothing_is_made_before_the_first_put(void **state)
@@ -591,6 +592,76 @@ static void many_threads_at_once(void **state)
 	assert_true(has_all(rfs_range(0, SIZE)));
 }
 
+/* The linker puts this before the state's own: what comes between a reader's
+ * look at the map and its look at the digests. */
+int __wrap_rfs_state_digests(struct rfs_state *st, const char *object,
+			     uint64_t page, struct rfs_digests *ret,
+			     struct rfs_error *err);
+int __real_rfs_state_digests(struct rfs_state *st, const char *object,
+			     uint64_t page, struct rfs_digests *ret,
+			     struct rfs_error *err);
+
+static void (*between)(void);
+static int fail_digests;
+
+int __wrap_rfs_state_digests(struct rfs_state *st, const char *object,
+			     uint64_t page, struct rfs_digests *ret,
+			     struct rfs_error *err)
+{
+	void (*run)(void) = between;
+
+	between = NULL;
+	if (run)
+		run();
+	if (fail_digests)
+		return rfs_fail(err, fail_digests, "no digests today");
+	return __real_rfs_state_digests(st, object, page, ret, err);
+}
+
+static void put_and_sync(void)
+{
+	must_put(sector(1));
+	must_sync();
+}
+
+static void a_sync_beside_a_first_read_is_no_damage(void **state)
+{
+	(void)state;
+	kit_open();
+	must_put(sector(0));
+	kit_reopen();
+	between = put_and_sync;
+	expect_truth(0);
+	assert_null(between);
+	expect_truth(1);
+	assert_int_equal(found(0), RFS_KEPT_WHOLE);
+}
+
+/* Then nothing is proved, and nothing is condemned. */
+static void digests_that_cannot_be_read_prove_nothing(void **state)
+{
+	static const int errnums[] = { EIO, ENOMEM };
+	struct rfs_ranges bad = { 0 };
+	uint8_t buf[RFS_SECTOR];
+
+	(void)state;
+	kit_open();
+	must_put(sector(0));
+	kit_reopen();
+	for (int i = 0; i < 2; i++) {
+		fail_digests = errnums[i];
+		rfs_ranges_clear(&bad);
+		assert_int_equal(
+			rfs_store_read(kit->store, sector(0), buf, &bad, NULL),
+			-errnums[i]);
+		fail_digests = 0;
+		assert_int_equal(rfs_ranges_total(&bad),
+				 i == 0 ? RFS_SECTOR : 0);
+	}
+	rfs_ranges_fini(&bad);
+	expect_truth(0);
+}
+
 /* More than a sync is waited for with: one begins by itself. */
 static void much_is_synced_without_being_told(void **state)
 {
@@ -641,6 +712,8 @@ int main(void)
 		T(a_full_disk_stops_the_growing_and_nothing_else),
 		T(a_write_that_fails_in_the_middle_keeps_nothing),
 		T(many_threads_at_once),
+		T(a_sync_beside_a_first_read_is_no_damage),
+		T(digests_that_cannot_be_read_prove_nothing),
 		T(much_is_synced_without_being_told),
 	};
 

@@ -105,10 +105,10 @@ static void wait_killed(pid_t pid)
 	int status = 0;
 
 	assert_int_equal(waitpid(pid, &status, 0), pid);
+	kit->state = NULL; /* they were the child's */
+	kit->store = NULL;
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(WTERMSIG(status), SIGKILL);
-	kit->state = NULL;
-	kit->store = NULL;
 }
 
 /* Runs child_puts and kills it after a while. */
@@ -273,6 +273,98 @@ static void a_sync_after_one_that_failed_keeps_all(void **state)
 	expect_known(SYNCED, true);
 }
 
+/* Nor does the process after it know what the first one was told. */
+static void what_another_process_failed_to_sync_is_written_again(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		fflush(stdout);
+		pid = fork();
+		if (pid == 0) {
+			kit_open();
+			if (i == 0)
+				put_and_note(rfs_range(0, 100 * RFS_SECTOR));
+			kit->fail_syncs = i == 0;
+			sync_and_note();
+			raise(SIGKILL);
+		}
+		wait_killed(pid);
+		assert_int_equal(kit->known[0], i == 0 ? PUT : SYNCED);
+	}
+	power_cut();
+	kit_open();
+	expect_known(SYNCED, true);
+}
+
+/* It was believed when the store was opened. */
+static void a_piece_is_checked_before_it_is_served(void **state)
+{
+	uint8_t buf[RFS_SECTOR];
+	pid_t pid;
+
+	(void)state;
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		kit_open();
+		put_and_note(sector(2000));
+		put_and_note(sector(2002));
+		raise(SIGKILL);
+	}
+	wait_killed(pid);
+	kit_open();
+	flip(".store", 2002 * RFS_SECTOR + 9);
+	assert_int_equal(
+		rfs_store_read(kit->store, sector(2002), buf, NULL, NULL),
+		-EIO);
+	assert_int_equal(found(2002 * RFS_SECTOR), RFS_KEPT_DAMAGED);
+	expect_truth(2000);
+	must_sync();
+	kit_reopen();
+	assert_int_equal(found(2002 * RFS_SECTOR), RFS_KEPT_DAMAGED);
+	expect_truth(2000);
+	/* A sync that makes one digest of two pieces looks, too. */
+	must_put(sector(3000));
+	must_put(sector(3002));
+	flip(".store", 3000 * RFS_SECTOR + 9);
+	must_sync();
+	assert_int_equal(found(3000 * RFS_SECTOR), RFS_KEPT_DAMAGED);
+	expect_truth(3002);
+}
+
+/* Neither memory nor the journal grows for ever, and reads go on. */
+static void a_disk_that_takes_no_sync_stops_the_growing(void **state)
+{
+	struct rfs_error err = RFS_ERROR_INIT;
+	uint64_t at = 0;
+	struct stat st;
+	int r = 0;
+
+	(void)state;
+	kit_open();
+	kit->fail_syncs = INT32_MAX;
+	for (; at < SIZE && r == 0; at += 2)
+		r = kit_put(rfs_range(at, 1), &err);
+	assert_int_equal(r, -EIO);
+	assert_in_range(at, 100000, 400000);
+	assert_int_equal(kit_put(rfs_range(SIZE - 1, 1), &err), -EIO);
+	assert_non_null(strstr(err.text, "takes no more"));
+	assert_int_equal(found(SIZE - 1), RFS_KEPT_NOT);
+	assert_int_equal(found(0), RFS_KEPT_WHOLE);
+	assert_int_equal(stat(kit_path(".journal0"), &st), 0);
+	assert_in_range(st.st_size, 0, 100 << 20);
+	kit->fail_syncs = 0;
+	must_sync();
+	must_put(rfs_range(SIZE - 1, 1));
+	learn_disk();
+	kit_reopen();
+	assert_int_equal(found(SIZE - 1), RFS_KEPT_WHOLE);
+	assert_int_equal(found(at - 4), RFS_KEPT_WHOLE);
+	assert_int_equal(found(at - 3), RFS_KEPT_NOT);
+}
+
 /* Bytes that were damaged and put again, and no sync after. */
 static void what_replaced_damage_survives_a_kill(void **state)
 {
@@ -316,6 +408,15 @@ int main(void)
 			kit_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_sync_after_one_that_failed_keeps_all, kit_setup,
+			kit_teardown),
+		cmocka_unit_test_setup_teardown(
+			what_another_process_failed_to_sync_is_written_again,
+			kit_setup, kit_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_piece_is_checked_before_it_is_served, kit_setup,
+			kit_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_disk_that_takes_no_sync_stops_the_growing, kit_setup,
 			kit_teardown),
 		cmocka_unit_test_setup_teardown(
 			what_replaced_damage_survives_a_kill, kit_setup,
