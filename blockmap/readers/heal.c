@@ -33,23 +33,33 @@ static void note_given(struct heal *h, struct rfs_range range, size_t member)
 	pthread_rwlock_unlock(&h->lock);
 }
 
+/* A member did not answer in time for these: another day it may give them. */
+static int add_late(struct rfs_ranges *late, const struct rfs_ranges *failed)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < failed->count && r == 0; i++)
+		r = rfs_ranges_add(late, failed->items[i]);
+	return r;
+}
+
 /* Asks one member for what is missing of 'range', which begins at 'buf', and
- * appends what it cannot give either to 'left'.  *late: it may give it later. */
+ * appends what it cannot give either to 'left'. */
 static int ask_member(struct heal *h, size_t member, struct rfs_range range,
-		      void *buf, struct rfs_ranges *left, bool *late)
+		      void *buf, struct rfs_ranges *left,
+		      struct rfs_ranges *late)
 {
 	uint64_t off = range.off;
 	struct rfs_ranges failed = { 0 };
 	int r;
 
 	r = rfs_reader_read(h->members[member], range, buf, &failed, NULL);
-	*late = *late || r == -ETIMEDOUT;
 	if (r < 0 && !rfs_read_is_partial(r)) {
 		rfs_ranges_fini(&failed);
 		/* Our own want says nothing of the copy. */
 		return r == -ENOMEM ? r : rfs_ranges_add(left, range);
 	}
-	r = 0;
+	r = r == -ETIMEDOUT ? add_late(late, &failed) : 0;
 	for (size_t i = 0; i < failed.count && r == 0; i++) {
 		note_given(h, rfs_range_to(off, failed.items[i].off), member);
 		off = rfs_range_end(failed.items[i]);
@@ -62,7 +72,8 @@ static int ask_member(struct heal *h, size_t member, struct rfs_range range,
 
 /* Goes on with the other members; 'left' becomes what none of them has. */
 static int ask_others(struct heal *h, struct rfs_range range,
-		      unsigned char *buf, struct rfs_ranges *left, bool *late)
+		      unsigned char *buf, struct rfs_ranges *left,
+		      struct rfs_ranges *late)
 {
 	struct rfs_ranges missing = { 0 }, swap;
 	struct rfs_range m;
@@ -83,23 +94,36 @@ static int ask_others(struct heal *h, struct rfs_range range,
 	return r;
 }
 
-/* 'r' is what the first member said, and 'err' its text.  If no byte could be
- * had, that was the failure; else what is left of it are bad sectors. */
-static int tell_left(const struct heal *h, struct rfs_range range, int r,
-		     const struct rfs_ranges *left, bool late,
-		     struct rfs_ranges *bad, struct rfs_error *err)
+static bool overlaps(const struct rfs_ranges *a, const struct rfs_ranges *b)
 {
+	for (size_t i = 0; i < a->count; i++)
+		for (size_t j = 0; j < b->count; j++)
+			if (rfs_range_cut(a->items[i], b->items[j]).len)
+				return true;
+	return false;
+}
+
+/* 'r' is what the first member said, and 'err' its text.  If no byte could be
+ * had, that was the failure; else what is left of it are bad sectors, or such
+ * as may come another day. */
+static int tell_left(const struct heal *h, struct rfs_range range, int r,
+		     const struct rfs_ranges *left,
+		     const struct rfs_ranges *late, struct rfs_ranges *bad,
+		     struct rfs_error *err)
+{
+	int told = overlaps(left, late) ? -ETIMEDOUT : -EIO;
+
 	if (!left->count)
 		return 0;
-	if (!rfs_read_is_partial(r) && rfs_ranges_total(left) == range.len)
+	if (r != -EIO && told != -ETIMEDOUT &&
+	    rfs_ranges_total(left) == range.len)
 		return r;
-	r = late ? -ETIMEDOUT : -EIO;
 	for (size_t i = 0; i < left->count; i++)
 		if (rfs_ranges_add(bad, left->items[i]) < 0)
 			return rfs_no_memory(err);
 	if (h->nmembers == 1)
-		return r;
-	return rfs_context(err, r,
+		return told;
+	return rfs_context(err, told,
 			   "%" PRIu64 " bytes at %" PRIu64
 			   " are in none of %zu copies",
 			   left->items[0].len, left->items[0].off, h->nmembers);
@@ -109,8 +133,7 @@ static int heal_read(void *state, struct rfs_range range, void *buf,
 		     struct rfs_ranges *bad, struct rfs_error *err)
 {
 	struct heal *h = state;
-	struct rfs_ranges left = { 0 };
-	bool late;
+	struct rfs_ranges left = { 0 }, late = { 0 };
 	int r, r2 = 0;
 
 	r = rfs_reader_read(h->members[0], range, buf, &left, err);
@@ -118,16 +141,18 @@ static int heal_read(void *state, struct rfs_range range, void *buf,
 		rfs_ranges_fini(&left);
 		return r;
 	}
-	late = r == -ETIMEDOUT;
-	if (!rfs_read_is_partial(r)) {
+	if (r == -ETIMEDOUT) {
+		r2 = add_late(&late, &left);
+	} else if (r != -EIO) {
 		rfs_ranges_clear(&left);
 		r2 = rfs_ranges_add(&left, range);
 	}
 	if (r2 == 0)
 		r2 = ask_others(h, range, buf, &left, &late);
 	r = r2 < 0 ? rfs_no_memory(err)
-		   : tell_left(h, range, r, &left, late, bad, err);
+		   : tell_left(h, range, r, &left, &late, bad, err);
 	rfs_ranges_fini(&left);
+	rfs_ranges_fini(&late);
 	return r;
 }
 

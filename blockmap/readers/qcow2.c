@@ -100,13 +100,19 @@ static int read_backing(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 static int read_nothing(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 			struct rfs_ranges *bad, struct rfs_error *err)
 {
+	bool late = run->kind == RFS_QCOW2_LATE;
+	const char *why = "cannot be read";
+	int r;
+
+	if (run->kind == RFS_QCOW2_INVALID)
+		why = "makes no sense";
 	rfs_fail(err, EIO,
 		 "%s: the table entry for the %" PRIu64 " bytes at %" PRIu64
 		 " %s",
 		 rfs_reader_name(q->file), run->guest.len, run->guest.off,
-		 run->kind == RFS_QCOW2_UNKNOWN ? "cannot be read"
-						: "makes no sense");
-	return run_bad(bad, run->guest, err);
+		 late ? "was not read in time" : why);
+	r = run_bad(bad, run->guest, err);
+	return r == -EIO && late ? -ETIMEDOUT : r;
 }
 
 static int read_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
@@ -158,7 +164,6 @@ static int qcow2_read(void *state, struct rfs_range range, void *buf,
 {
 	struct rfs_qcow2_walk walk = begin(state, range);
 	struct rfs_qcow2_run run = { .guest.len = 1 };
-	uint64_t done = range.off;
 	int r, worst = 0;
 
 	/* The text tells of the first failure. */
@@ -170,14 +175,9 @@ static int qcow2_read(void *state, struct rfs_range range, void *buf,
 		if (r < 0 && !rfs_read_is_partial(r))
 			break;
 		worst = rfs_read_worse(worst, r);
-		done = rfs_range_end(run.guest);
 		r = 0;
 	}
 	rfs_qcow2_walk_fini(&walk);
-	/* A table was not waited for: what it maps, and the rest, is not either. */
-	if (r == -ETIMEDOUT &&
-	    rfs_ranges_add(bad, rfs_range_to(done, rfs_range_end(range))) < 0)
-		r = rfs_no_memory(err);
 	return r < 0 ? r : worst;
 }
 
@@ -426,6 +426,11 @@ static int load_l1(struct rfs_qcow2 *q, struct rfs_error *err)
 	r = rfs_qcow2_table_load(q->file, h->l1_off, len, &q->l1, err);
 	if (r < 0)
 		return rfs_context(err, r, "%s: L1 table", name);
+	if (q->l1.late)
+		return rfs_fail(err, ETIMEDOUT,
+				"%s: the L1 table at %" PRIu64
+				" was not read in time",
+				name, h->l1_off);
 	if (q->l1.lost)
 		rfs_notes_add(q->notes,
 			      "%s: %zu sectors of the L1 table at %" PRIu64

@@ -72,8 +72,12 @@ struct rfs_qcow2_table {
 	size_t len;	/* what exists of it: less at the end of a short file */
 	uint8_t *bytes; /* as they stand in the image, big-endian */
 	uint8_t *lost;	/* a bit a sector; NULL: none is lost */
+	/* What is lost was not waited for, or some of it: it may be there
+	 * another time, so that such a table is never kept. */
+	bool late;
 };
 
+/* -ETIMEDOUT is no failure here: the table is late. */
 int rfs_qcow2_table_load(struct rfs_reader *file, uint64_t off, size_t len,
 			 struct rfs_qcow2_table *ret, struct rfs_error *err);
 void rfs_qcow2_table_fini(struct rfs_qcow2_table *table);
@@ -90,6 +94,7 @@ struct rfs_qcow2_l2 {
 	uint64_t off;
 	unsigned int refs;
 	bool loading;
+	bool detached; /* late: no longer in the cache, gone with its last user */
 	struct rfs_qcow2_l2 *chain;	    /* next of the same bucket */
 	struct rfs_qcow2_l2 *newer, *older; /* in the order of last use */
 };
@@ -149,6 +154,7 @@ enum rfs_qcow2_kind {
 	RFS_QCOW2_STORED,  /* 'host' on, in the image or data file */
 	RFS_QCOW2_PACKED,  /* compressed: 'packed' bytes from 'host' on */
 	RFS_QCOW2_UNKNOWN, /* the entry could not be read */
+	RFS_QCOW2_LATE,	   /* the entry was not waited for */
 	RFS_QCOW2_INVALID, /* the entry makes no sense */
 };
 

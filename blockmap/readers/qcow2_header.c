@@ -242,23 +242,28 @@ static void keep_extension(struct rfs_qcow2_header *h, uint32_t type,
 }
 
 /* Remembers where the extensions lie.  Damage here costs names, not the disk:
- * it is kept in extensions_lost and is no failure. */
-static void find_extensions(struct rfs_reader *file, struct rfs_qcow2_header *h)
+ * it is kept in extensions_lost and is no failure.  What was only not waited
+ * for is -ETIMEDOUT. */
+static int find_extensions(struct rfs_reader *file, struct rfs_qcow2_header *h,
+			   struct rfs_error *err)
 {
 	uint64_t end =
 		rfs_qcow2_min(1ull << h->cluster_bits, rfs_reader_size(file));
 	uint64_t pos = h->length;
 	uint8_t item[8];
 	uint32_t len;
+	int r;
 
 	if (h->backing_len && h->backing_off >= pos)
 		end = rfs_qcow2_min(end, h->backing_off);
 	for (int i = 0; i < EXTENSIONS_MAX && pos + 8 <= end; i++) {
-		if (rfs_reader_read(file, rfs_range(pos, 8), item, NULL, NULL) <
-		    0)
+		r = rfs_reader_read(file, rfs_range(pos, 8), item, NULL, err);
+		if (r == -ETIMEDOUT)
+			return r;
+		if (r < 0)
 			break;
 		if (get32(item) == EXT_END)
-			return;
+			return 0;
 		len = get32(item + 4);
 		pos += 8;
 		if (len > end - pos)
@@ -268,6 +273,7 @@ static void find_extensions(struct rfs_reader *file, struct rfs_qcow2_header *h)
 	}
 	/* No end mark is needed where the area is full (old images). */
 	h->extensions_lost = pos + 8 <= end;
+	return 0;
 }
 
 static int read_start(struct rfs_reader *file, uint8_t p[RFS_SECTOR],
@@ -331,8 +337,9 @@ int rfs_qcow2_header_read(struct rfs_reader *file, struct rfs_qcow2_header *ret,
 		r = check_backing(name, &h, err);
 	if (r < 0)
 		return r;
-	find_extensions(file, &h);
-	r = check_incompatible(file, &h, err);
+	r = find_extensions(file, &h, err);
+	if (!r)
+		r = check_incompatible(file, &h, err);
 	if (!r)
 		r = check_features(name, &h, err);
 	if (!r)

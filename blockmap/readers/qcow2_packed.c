@@ -134,7 +134,11 @@ static int read_packed(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 			 rfs_reader_name(q->file), q->file_size);
 	r = rfs_reader_read(q->file, rfs_range(run->host, len), from, &bad,
 			    err);
-	if (r == -EIO) {
+	if (r == -ETIMEDOUT) {
+		/* Nothing of it is kept: another time all may be there. */
+		rfs_context(err, r, "compressed cluster at %" PRIu64,
+			    run->host);
+	} else if (r == -EIO) {
 		len = bad.count ? bad.items[0].off - run->host : 0;
 		r = 0;
 	}
@@ -245,6 +249,15 @@ static int past_good(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 	return -EIO;
 }
 
+/* Of what was not waited for, nothing is told apart. */
+static int failed(const struct rfs_qcow2_run *run, int r,
+		  struct rfs_ranges *bad, struct rfs_error *err)
+{
+	if (r == -ETIMEDOUT && rfs_ranges_add(bad, run->guest) < 0)
+		return rfs_no_memory(err);
+	return r;
+}
+
 int rfs_qcow2_packed_read(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 			  uint8_t *buf, struct rfs_ranges *bad,
 			  struct rfs_error *err)
@@ -257,11 +270,12 @@ int rfs_qcow2_packed_read(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 	/* A whole cluster is asked for once: straight to the caller. */
 	if (run->guest.len == q->cluster_size) {
 		r = unpack_run(q, run, buf, &good, err);
-		return r < 0 ? r : past_good(q, run, good, bad, err);
+		return r < 0 ? failed(run, r, bad, err)
+			     : past_good(q, run, good, bad, err);
 	}
 	r = get_unpacked(q, run, &u, err);
 	if (r < 0)
-		return r;
+		return failed(run, r, bad, err);
 	if (u->good > in)
 		memcpy(buf, u->data + in,
 		       rfs_qcow2_min(run->guest.len, u->good - in));

@@ -50,7 +50,8 @@ int rfs_qcow2_table_load(struct rfs_reader *file, uint64_t off, size_t len,
 		return rfs_no_memory(err);
 	there.off = there.len ? off : 0;
 	r = rfs_reader_read(file, there, t.bytes, &bad, err);
-	if (r == -EIO) {
+	if (r == -EIO || r == -ETIMEDOUT) {
+		t.late = r == -ETIMEDOUT;
 		r = keep_lost(&t, &bad);
 		if (r < 0)
 			rfs_no_memory(err);
@@ -281,6 +282,8 @@ struct rfs_qcow2_entry rfs_qcow2_l2_entry(struct rfs_qcow2 *q,
 	if (rfs_qcow2_table_get(l2, at, &entry) &&
 	    (!q->extended || rfs_qcow2_table_get(l2, at + 8, &bitmap)))
 		e = decode(q, entry, bitmap, guest & ~(q->cluster_size - 1));
+	else if (l2->late)
+		e.kind = RFS_QCOW2_LATE;
 	return e;
 }
 
@@ -353,7 +356,7 @@ static void link_newest(struct rfs_qcow2_cache *c, struct rfs_qcow2_l2 *l2)
 	c->newest = l2;
 }
 
-static void drop(struct rfs_qcow2_cache *c, struct rfs_qcow2_l2 *l2)
+static void detach(struct rfs_qcow2_cache *c, struct rfs_qcow2_l2 *l2)
 {
 	struct rfs_qcow2_l2 **at = bucket(c, l2->off);
 
@@ -362,6 +365,12 @@ static void drop(struct rfs_qcow2_cache *c, struct rfs_qcow2_l2 *l2)
 	*at = l2->chain;
 	unlink_age(c, l2);
 	c->count--;
+	l2->detached = true;
+}
+
+static void drop(struct rfs_qcow2_cache *c, struct rfs_qcow2_l2 *l2)
+{
+	detach(c, l2);
 	free_l2(l2);
 }
 
@@ -428,9 +437,11 @@ static int load(struct rfs_qcow2 *q, struct rfs_qcow2_l2 *l2,
 		l2->table = table;
 	else
 		drop(c, l2);
+	if (!r && table.late)
+		detach(c, l2);
 	pthread_cond_broadcast(&c->loaded);
 	pthread_mutex_unlock(&c->lock);
-	if (r < 0)
+	if (r < 0 || table.late)
 		return r;
 	note_lost(q, l2);
 	if (rfs_qcow2_table_is_zero(&l2->table))
@@ -470,7 +481,11 @@ int rfs_qcow2_l2_get(struct rfs_qcow2 *q, uint64_t off,
 
 void rfs_qcow2_l2_put(struct rfs_qcow2 *q, struct rfs_qcow2_l2 *l2)
 {
+	bool is_last;
+
 	pthread_mutex_lock(&q->cache.lock);
-	l2->refs--;
+	is_last = --l2->refs == 0 && l2->detached;
 	pthread_mutex_unlock(&q->cache.lock);
+	if (is_last)
+		free_l2(l2);
 }

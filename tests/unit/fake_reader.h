@@ -25,6 +25,7 @@ struct fake {
 	struct rfs_origin origin;
 	uint8_t bytes[FAKE_SECTORS * 512];
 	bool is_bad[FAKE_SECTORS];
+	bool is_late[FAKE_SECTORS]; /* not waited for */
 	atomic_uint touches[FAKE_SECTORS];
 	int errnum; /* not 0: this is all it says */
 	enum rfs_content content;
@@ -36,6 +37,7 @@ static int fake_read(void *state, struct rfs_range range, void *buf,
 	struct fake *f = state;
 	size_t before = bad->count;
 	struct rfs_range sector;
+	bool late = false;
 
 	memset(buf, 0xee, range.len); /* what is bad has something in it */
 	if (f->errnum)
@@ -44,7 +46,8 @@ static int fake_read(void *state, struct rfs_range range, void *buf,
 	     s++) {
 		sector = rfs_range_cut(rfs_range(s * 512, 512), range);
 		f->touches[s]++;
-		if (f->is_bad[s])
+		late = late || f->is_late[s];
+		if (f->is_bad[s] || f->is_late[s])
 			assert_int_equal(rfs_ranges_add(bad, sector), 0);
 		else
 			memcpy((uint8_t *)buf + (sector.off - range.off),
@@ -52,7 +55,8 @@ static int fake_read(void *state, struct rfs_range range, void *buf,
 	}
 	if (bad->count == before)
 		return 0;
-	return rfs_fail(err, EIO, "%s fails", f->origin.name);
+	return rfs_fail(err, late ? ETIMEDOUT : EIO, "%s fails",
+			f->origin.name);
 }
 
 static int fake_extents(void *state, struct rfs_range range,

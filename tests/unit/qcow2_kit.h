@@ -23,11 +23,13 @@
 
 #include "readers/readers.h"
 
+#define KIT_LATE 2
+
 /* A file's bytes, some sectors of which fail. */
 struct kit_disk {
 	uint8_t *bytes;
 	uint64_t size;
-	uint8_t *bad; /* a byte a sector */
+	uint8_t *bad; /* a byte a sector; KIT_LATE: not waited for */
 	atomic_uint reads;
 };
 
@@ -98,6 +100,7 @@ static inline int kit_read(void *state, struct rfs_range range, void *buf,
 {
 	struct kit_disk *d = state;
 	uint64_t pos = range.off, end = rfs_range_end(range), next;
+	bool late = false;
 	int r = 0;
 
 	atomic_fetch_add(&d->reads, 1);
@@ -112,8 +115,9 @@ static inline int kit_read(void *state, struct rfs_range range, void *buf,
 		}
 		/* What was not read is whatever it likes to be. */
 		memset((uint8_t *)buf + (pos - range.off), 0xee, next - pos);
-		r = rfs_fail(err, EIO, "sector %" PRIu64 " is bad",
-			     pos / RFS_SECTOR);
+		late = late || d->bad[pos / RFS_SECTOR] == KIT_LATE;
+		r = rfs_fail(err, late ? ETIMEDOUT : EIO,
+			     "sector %" PRIu64 " is bad", pos / RFS_SECTOR);
 		assert_int_equal(rfs_ranges_add(bad, rfs_range_to(pos, next)),
 				 0);
 	}

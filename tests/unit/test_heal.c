@@ -105,6 +105,48 @@ static void a_copy_out_of_reach_is_passed_over(void **state)
 	rfs_reader_unref(rd);
 }
 
+static int read_sectors(struct rfs_reader *rd, int first, int n,
+			struct rfs_ranges *bad)
+{
+	uint8_t buf[FAKE_SECTORS * 512];
+
+	bad->count = 0;
+	return rfs_reader_read(
+		rd, rfs_range((uint64_t)first * 512, (uint64_t)n * 512), buf,
+		bad, NULL);
+}
+
+static void what_came_late_is_not_lost(void **state)
+{
+	struct rfs_reader *rd = healed(3);
+	struct rfs_ranges bad = { 0 };
+
+	(void)state;
+	/* Late, but the other copy has it. */
+	fakes[0].is_late[5] = true;
+	assert_int_equal(read_sectors(rd, 0, 10, &bad), 0);
+	/* In none of them, as one was not waited for: whichever. */
+	fakes[1].is_bad[5] = fakes[2].is_bad[5] = true;
+	assert_int_equal(read_sectors(rd, 0, 10, &bad), -ETIMEDOUT);
+	assert_int_equal(bad.count, 1);
+	assert_int_equal(bad.items[0].off, 5 * 512);
+	assert_int_equal(bad.items[0].len, 512);
+	fakes[0].is_bad[20] = fakes[2].is_bad[20] = true;
+	fakes[1].is_late[20] = true;
+	assert_int_equal(read_sectors(rd, 20, 1, &bad), -ETIMEDOUT);
+	/* Lost in all is lost, whatever was late elsewhere and found. */
+	fakes[0].is_bad[30] = fakes[1].is_late[30] = true;
+	fakes[0].is_bad[40] = fakes[1].is_bad[40] = fakes[2].is_bad[40] = true;
+	assert_int_equal(read_sectors(rd, 30, 11, &bad), -EIO);
+	assert_int_equal(bad.count, 1);
+	assert_int_equal(bad.items[0].off, 40 * 512);
+	fakes[0].is_late[5] = false;
+	rfs_reader_renew(rd, NULL);
+	assert_int_equal(read_sectors(rd, 0, 10, &bad), 0);
+	rfs_ranges_fini(&bad);
+	rfs_reader_unref(rd);
+}
+
 static void the_text_says_where(void **state)
 {
 	struct rfs_reader *rd = healed(2);
@@ -245,6 +287,7 @@ int main(void)
 		cmocka_unit_test(three_copies_heal_exactly),
 		cmocka_unit_test(others_are_asked_for_the_bad_only),
 		cmocka_unit_test(a_copy_out_of_reach_is_passed_over),
+		cmocka_unit_test(what_came_late_is_not_lost),
 		cmocka_unit_test(the_text_says_where),
 		cmocka_unit_test(trace_names_who_healed),
 		cmocka_unit_test(trace_asks_the_guards),
