@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,6 +62,20 @@ static void unclaim(struct rfs_store *s, struct rfs_store_claim *c)
 	pthread_mutex_unlock(&s->claiming);
 }
 
+/* One of a store that was dropped must not come back with a new row. */
+static int empty_durably(struct rfs_store *s, int fd, struct rfs_error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && st.st_size == 0)
+		return 0;
+	if (ftruncate(fd, 0) == 0 && fdatasync(fd) == 0)
+		return 0;
+	return rfs_fail(err, errno,
+			"%s: the rescued store's journal cannot be emptied: %s",
+			s->object, strerror(errno));
+}
+
 static int open_journal(struct rfs_store *s, unsigned parity,
 			struct rfs_error *err)
 {
@@ -73,13 +88,7 @@ static int open_journal(struct rfs_store *s, unsigned parity,
 					  true, err);
 	if (t->fd < 0)
 		return t->fd;
-	/* One of a store that was dropped must not come back with a new row. */
-	if (!s->has_row && (ftruncate(t->fd, 0) < 0 || fdatasync(t->fd) < 0))
-		return rfs_fail(err, errno,
-				"%s: the rescued store's journal "
-				"cannot be emptied: %s",
-				s->object, strerror(errno));
-	return 0;
+	return s->has_row ? 0 : empty_durably(s, t->fd, err);
 }
 
 static int get_ready(struct rfs_store *s, struct rfs_error *err)

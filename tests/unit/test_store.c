@@ -601,8 +601,8 @@ int __real_rfs_state_digests(struct rfs_state *st, const char *object,
 			     uint64_t page, struct rfs_digests *ret,
 			     struct rfs_error *err);
 
-static void (*between)(void);
-static int fail_digests;
+static _Thread_local void (*between)(void);
+static _Thread_local int fail_digests;
 
 int __wrap_rfs_state_digests(struct rfs_state *st, const char *object,
 			     uint64_t page, struct rfs_digests *ret,

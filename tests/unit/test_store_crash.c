@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "core/state_store.h"
 #include "store_kit.h"
 
 ssize_t pwrite64(int fd, const void *buf, size_t len, off_t off);
@@ -334,6 +335,38 @@ static void a_piece_is_checked_before_it_is_served(void **state)
 	expect_truth(3002);
 }
 
+/* A drop that was cut off after the rows: the journals are still there. */
+static void a_dropped_store_does_not_come_back(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		fflush(stdout);
+		pid = fork();
+		if (pid == 0) {
+			kit_open();
+			for (uint64_t at = 9; at > 4 && i == 0; at -= 2)
+				put_and_note(sector(at));
+			if (i == 1)
+				put_and_note(sector(100));
+			raise(SIGKILL);
+		}
+		wait_killed(pid);
+		assert_int_equal(
+			rfs_state_open(kit->dir, "test", &kit->state, NULL), 0);
+		if (i == 0)
+			assert_int_equal(
+				rfs_state_drop_store(kit->state, OBJECT, NULL),
+				0);
+		kit_close();
+	}
+	kit_open();
+	for (uint64_t at = 0; at < 100; at++)
+		assert_int_equal(found(at * RFS_SECTOR), RFS_KEPT_NOT);
+	expect_truth(100);
+}
+
 /* Neither memory nor the journal grows for ever, and reads go on. */
 static void a_disk_that_takes_no_sync_stops_the_growing(void **state)
 {
@@ -414,6 +447,9 @@ int main(void)
 			kit_setup, kit_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_piece_is_checked_before_it_is_served, kit_setup,
+			kit_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_dropped_store_does_not_come_back, kit_setup,
 			kit_teardown),
 		cmocka_unit_test_setup_teardown(
 			a_disk_that_takes_no_sync_stops_the_growing, kit_setup,
