@@ -91,6 +91,7 @@ self_test()
 	must_fail "core above itself" blockmap/core/a.c '"readers/readers.h"'
 	must_fail "readers above themselves" blockmap/readers/a.h '"site/site.h"'
 	must_fail "site above itself" blockmap/site/a.c '"fs/front.h"'
+	must_fail "ext above itself" blockmap/ext/a.c '"readers/readers.h"'
 	must_fail "a front that reads" fs/a.c '"readers/readers.h"'
 	must_fail "a verb in the front" fs/a.c '"tools/verbs.h"'
 	must_fail "a path that climbs" fs/a.c '"../blockmap/core/range.h"'
