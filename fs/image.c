@@ -65,7 +65,7 @@ int rfs_image_free(struct rfs_image *img, struct rfs_error *err)
  * descriptors and room in the state may be there again at the next attempt. */
 static bool is_passing(int r)
 {
-	return rfs_is_own_want(r) || r == -ENOSPC;
+	return rfs_is_own_want(r);
 }
 
 static int open_locked(struct rfs_image *img, struct rfs_error *err)

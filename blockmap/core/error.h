@@ -40,11 +40,12 @@ int rfs_context(struct rfs_error *err, int r, const char *fmt, ...)
 int rfs_no_memory(struct rfs_error *err);
 
 /* True for our own want of something: no word about the source.  Going on without
- * it would be a choice for ever, made by a moment without memory or
- * descriptors. */
+ * it would be a choice for ever, made by a moment without memory, descriptors
+ * or room in the state. */
 static inline bool rfs_is_own_want(int r)
 {
-	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EINTR;
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EINTR ||
+	       r == -ENOSPC;
 }
 
 #endif /* RESCUEFS_CORE_ERROR_H */
