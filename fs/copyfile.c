@@ -48,8 +48,7 @@ static int open_locked(struct rfs_copyfile *cf, struct rfs_error *err)
 	if (r != -ENOMEM && r != -EMFILE && r != -ENFILE) {
 		cf->failed = r;
 		cf->failure = strdup(why.text);
-		rfs_log("%s/%s as %s alone has it: %s",
-			cf->disk->instance->tree_name, cf->disk->name,
+		rfs_log("%s as %s alone has it: %s", cf->disk->id,
 			cf->copy->source->origin.name, why.text);
 	}
 	return rfs_fail(err, -r, "%s", why.text);

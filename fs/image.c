@@ -32,8 +32,8 @@ int rfs_image_new(const struct rfs_disk *disk, struct rfs_opener *op,
 
 	if (!img)
 		return -ENOMEM;
-	if (asprintf(&img->name, "%s/%s", disk->instance->tree_name,
-		     disk->name) < 0) {
+	img->name = rfs_disk_path(disk);
+	if (!img->name) {
 		free(img);
 		return -ENOMEM;
 	}

@@ -79,7 +79,7 @@ static int add_link(struct rfs_tree *tree, struct rfs_node *dir,
 	if (!name || !is_a_file_name(name))
 		return 0;
 	node = add(tree, dir, name, RFS_NODE_LINK);
-	if (!node || asprintf(&node->target, "../instances/%s", target) < 0)
+	if (!node || asprintf(&node->target, "../%s", target) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -191,6 +191,36 @@ static int add_instance(struct rfs_tree *tree, struct rfs_node *instances,
 	return 0;
 }
 
+/* volumes/NAME and volumes/rescue/; only where there are any. */
+static int add_volumes(struct rfs_tree *tree, struct rfs_node *by_uuid)
+{
+	const struct rfs_inventory *inv = tree->inv;
+	struct rfs_node *dir, *rescue;
+	char target[300];
+
+	if (!inv->nvolumes)
+		return 0;
+	dir = add(tree, tree->root, "volumes", RFS_NODE_DIR);
+	rescue = dir ? add(tree, dir, "rescue", RFS_NODE_DIR) : NULL;
+	if (!rescue)
+		return -ENOMEM;
+	for (size_t i = 0; i < inv->nvolumes; i++) {
+		const struct rfs_instance *volumes = inv->volumes[i];
+
+		if (add_disks(tree, dir, rescue, volumes) < 0)
+			return -ENOMEM;
+		for (size_t j = 0; j < volumes->ndisks; j++) {
+			const struct rfs_disk *disk = &volumes->disks[j];
+
+			snprintf(target, sizeof(target), "volumes/%s",
+				 disk->name);
+			if (add_link(tree, by_uuid, disk->uuid, target) < 0)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
 static int add_instances(struct rfs_tree *tree)
 {
 	struct rfs_node *instances, *by_uuid, *by_id;
@@ -203,13 +233,15 @@ static int add_instances(struct rfs_tree *tree)
 		return -ENOMEM;
 	for (size_t i = 0; i < inv->ninstances; i++) {
 		const struct rfs_instance *it = inv->instances[i];
+		char target[300];
 
+		snprintf(target, sizeof(target), "instances/%s", it->tree_name);
 		if (add_instance(tree, instances, it) < 0 ||
-		    add_link(tree, by_uuid, it->uuid, it->tree_name) < 0 ||
-		    add_link(tree, by_id, it->id_name, it->tree_name) < 0)
+		    add_link(tree, by_uuid, it->uuid, target) < 0 ||
+		    add_link(tree, by_id, it->id_name, target) < 0)
 			return -ENOMEM;
 	}
-	return 0;
+	return add_volumes(tree, by_uuid);
 }
 
 static int add_hosts(struct rfs_tree *tree)
@@ -221,6 +253,8 @@ static int add_hosts(struct rfs_tree *tree)
 	for (size_t i = 0; i < tree->inv->nhosts; i++) {
 		const struct rfs_host *host = tree->inv->hosts[i];
 
+		if (!host->nsources)
+			continue; /* known by its volumes alone */
 		if (!is_a_file_name(host->name)) {
 			rfs_notes_add(&tree->inv->site->notes,
 				      "host \"%s\": a directory cannot have "
@@ -263,6 +297,39 @@ static int add_copies(struct rfs_tree *tree, struct rfs_node *instances,
 	return 0;
 }
 
+/* sources/SOURCE/volumes/NAME, of all hosts whose volumes it has. */
+static int add_source_volumes(struct rfs_tree *tree, struct rfs_node *dir,
+			      const struct rfs_source *source)
+{
+	struct rfs_node *volumes = NULL, *node;
+	const struct rfs_inventory *inv = tree->inv;
+	size_t n = rfs_inventory_disks(inv, NULL, 0);
+	const struct rfs_disk **disks = calloc(n + 1, sizeof(*disks));
+	int r = disks ? 0 : -ENOMEM;
+
+	if (disks)
+		rfs_inventory_disks(inv, disks, n);
+	for (size_t i = 0; i < n && r == 0; i++)
+		for (size_t c = 0; c < disks[i]->ncopies && r == 0; c++) {
+			if (disks[i]->copies[c].source != source ||
+			    !rfs_disk_is_volume(disks[i]) ||
+			    !is_a_file_name(disks[i]->name))
+				continue;
+			if (!volumes)
+				volumes =
+					add(tree, dir, "volumes", RFS_NODE_DIR);
+			node = volumes ? add(tree, volumes, disks[i]->name,
+					     RFS_NODE_COPY)
+				       : NULL;
+			if (!node ||
+			    rfs_copyfile_new(disks[i], &disks[i]->copies[c],
+					     tree->op, &node->copy) < 0)
+				r = -ENOMEM;
+		}
+	free(disks);
+	return r;
+}
+
 static int add_sources(struct rfs_tree *tree)
 {
 	struct rfs_node *sources, *dir, *instances;
@@ -285,6 +352,8 @@ static int add_sources(struct rfs_tree *tree)
 			if (add_copies(tree, instances, inv->instances[i],
 				       source) < 0)
 				return -ENOMEM;
+		if (add_source_volumes(tree, dir, source) < 0)
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -337,10 +406,9 @@ static void sort_tree(struct rfs_tree *tree, struct rfs_node *dir)
 
 static int build(struct rfs_tree *tree)
 {
-	size_t ndisks = 0;
+	size_t ndisks;
 
-	for (size_t i = 0; i < tree->inv->ninstances; i++)
-		ndisks += tree->inv->instances[i]->ndisks;
+	ndisks = rfs_inventory_disks(tree->inv, NULL, 0);
 	tree->images = calloc(ndisks + 1, sizeof(struct rfs_image *));
 	tree->root = add(tree, NULL, "", RFS_NODE_DIR);
 	if (!tree->images || !tree->root)

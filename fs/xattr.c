@@ -65,18 +65,19 @@ static int get_disk(struct rfs_front *front __attribute__((unused)),
 		    const struct rfs_node *node, char **ret,
 		    struct rfs_error *err __attribute__((unused)))
 {
-	const struct rfs_disk *disk = disk_of(node);
-
-	if (asprintf(ret, "%s/%s", disk->instance->tree_name, disk->name) < 0)
-		return -ENOMEM;
-	return 0;
+	*ret = rfs_disk_path(disk_of(node));
+	return *ret ? 0 : -ENOMEM;
 }
 
 static int get_uuid(struct rfs_front *front __attribute__((unused)),
 		    const struct rfs_node *node, char **ret,
 		    struct rfs_error *err __attribute__((unused)))
 {
-	return give(disk_of(node)->instance->uuid, ret);
+	const struct rfs_disk *disk = disk_of(node);
+
+	return give(rfs_disk_is_volume(disk) ? disk->uuid
+					     : disk->instance->uuid,
+		    ret);
 }
 
 /* "bm0002 backup": in the order in which they are asked. */

@@ -24,6 +24,7 @@
 #include "fs/session.h"
 #include "site/inventory.h"
 #include "site/open.h"
+#include "site/volumes.h"
 #include "tools/settings.h"
 #include "tools/verbs.h"
 
@@ -48,6 +49,9 @@ static const char help[] =
 	"                      a backup of it; may be said several times\n"
 	"  --live DIR          a copy that is in use elsewhere\n"
 	"                      each takes ,name=NAME and ,host=HOST as well\n"
+	"  --volumes PATTERN   of the source said before it: the directory of "
+	"its\n"
+	"                      volumes, or a pattern; also ,volumes=PATTERN\n"
 	"\n"
 	"  --state DIR         where what is known and written is kept\n"
 	"  --fill all|none     may older blocks stand in for unreadable ones\n"
@@ -56,7 +60,8 @@ static const char help[] =
 	"  -f, --foreground    do not go to the background\n"
 	"  -o OPTIONS          a comma list: damaged=, backup=, live=, "
 	"state=,\n"
-	"                      fill=, lost=, store=; the rest goes to FUSE and "
+	"                      volumes=, fill=, lost=, store=; the rest goes "
+	"to FUSE and "
 	"mount\n";
 
 /* What is left of -o when ours are taken out. */
@@ -128,11 +133,11 @@ static bool is_dying(const char *root, dev_t *ret_dev)
 	return st.st_dev != top.st_dev && fs.f_type != TMPFS_MAGIC;
 }
 
-static int check_source(const struct mount *m, const struct rfs_source *source,
-			const char *state, dev_t state_dev,
+static int check_folder(const struct mount *m, const struct rfs_source *source,
+			const char *folder, const char *state, dev_t state_dev,
 			struct rfs_error *err)
 {
-	RFS_CLEANUP_FREE char *root = realpath(source->root, NULL);
+	RFS_CLEANUP_FREE char *root = realpath(folder, NULL);
 	dev_t dev;
 
 	if (!root)
@@ -156,6 +161,24 @@ static int check_source(const struct mount *m, const struct rfs_source *source,
 				"and would show itself; mount elsewhere",
 				m->mountpoint, source->origin.name, root);
 	return 0;
+}
+
+static int check_source(const struct mount *m, const struct rfs_source *source,
+			const char *state, dev_t state_dev,
+			struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *folder = NULL;
+	int r = 0;
+
+	if (source->root)
+		r = check_folder(m, source, source->root, state, state_dev,
+				 err);
+	if (r < 0 || !source->volumes)
+		return r;
+	folder = rfs_volumes_folder(source->volumes);
+	if (!folder)
+		return rfs_no_memory(err);
+	return check_folder(m, source, folder, state, state_dev, err);
 }
 
 /* The caller frees *ret_dir, which may not exist yet. */

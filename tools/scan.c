@@ -34,6 +34,9 @@ static const char help[] =
 	"  --backup DIR[,taken=TIME][,name=NAME][,host=HOST]\n"
 	"                  a backup of it, as a tree of /\n"
 	"  --live DIR      a directory tree of a host that is well\n"
+	"  --volumes PATTERN\n"
+	"                  of the source said before it: the directory of its\n"
+	"                  volumes, or a pattern\n"
 	"\n"
 	"  --json          the same as JSON\n"
 	"  --write FILE    writes a site file that says all this; never over "
@@ -186,7 +189,7 @@ static int source_status(const struct rfs_site *site)
 	int status = RFS_EXIT_FINE;
 
 	for (size_t i = 0; i < site->nsources; i++)
-		if (site->sources[i]->root_fd < 0) {
+		if (site->sources[i]->open_error) {
 			fprintf(stderr, "rescuefs: source %s: %s\n",
 				site->sources[i]->origin.name,
 				site->sources[i]->open_error);

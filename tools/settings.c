@@ -16,13 +16,15 @@ enum key {
 	KEY_FILL,
 	KEY_LOST,
 	KEY_STORE,
+	KEY_VOLUMES,
 	KEYS,
 };
 
 static const char *const key_name[KEYS] = {
-	[KEY_DAMAGED] = "damaged", [KEY_BACKUP] = "backup", [KEY_LIVE] = "live",
-	[KEY_STATE] = "state",	   [KEY_FILL] = "fill",	    [KEY_LOST] = "lost",
-	[KEY_STORE] = "store",
+	[KEY_DAMAGED] = "damaged", [KEY_BACKUP] = "backup",
+	[KEY_LIVE] = "live",	   [KEY_STATE] = "state",
+	[KEY_FILL] = "fill",	   [KEY_LOST] = "lost",
+	[KEY_STORE] = "store",	   [KEY_VOLUMES] = "volumes",
 };
 
 struct rfs_setting {
@@ -128,9 +130,26 @@ static int apply(struct rfs_site *site, const struct rfs_setting *s,
 		return set_fill(site, s->value, err);
 	case KEY_STORE:
 		return set_store(site, s->value, err);
+	case KEY_VOLUMES:
+		return rfs_site_add_volumes(site, s->value, err);
 	default:
 		return set_lost(site, s->value, err);
 	}
+}
+
+/* Of the options that say a source, one must stand before it. */
+static int check_order(const struct rfs_settings *settings, size_t i,
+		       struct rfs_error *err)
+{
+	if (settings->items[i].key != KEY_VOLUMES)
+		return 0;
+	for (size_t j = 0; j < i; j++)
+		if (settings->items[j].key <= KEY_LIVE)
+			return 0;
+	return rfs_fail(err, EINVAL,
+			"--volumes %s: stands behind the source whose they "
+			"are, as in --damaged DIR --volumes %s",
+			settings->items[i].value, settings->items[i].value);
 }
 
 int rfs_settings_apply(const struct rfs_settings *settings, const char *file,
@@ -142,8 +161,11 @@ int rfs_settings_apply(const struct rfs_settings *settings, const char *file,
 		r = rfs_fail(err, EINVAL,
 			     "no source: name a site file, or say --damaged "
 			     "DIR and --backup DIR");
-	for (size_t i = 0; i < settings->count && r == 0; i++)
-		r = apply(site, &settings->items[i], err);
+	for (size_t i = 0; i < settings->count && r == 0; i++) {
+		r = check_order(settings, i, err);
+		if (r == 0)
+			r = apply(site, &settings->items[i], err);
+	}
 	return r;
 }
 

@@ -49,38 +49,19 @@ static int check_count(const struct rfs_target_words *words, size_t ndisks,
 	return 0;
 }
 
-static size_t count_disks(const struct rfs_inventory *inv)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < inv->ninstances; i++)
-		n += inv->instances[i]->ndisks;
-	return n;
-}
-
-static void take_all(struct rfs_target *t)
-{
-	const struct rfs_instance *instance;
-
-	for (size_t i = 0; i < t->inv.ninstances; i++) {
-		instance = t->inv.instances[i];
-		for (size_t k = 0; k < instance->ndisks; k++)
-			t->disks[t->ndisks++] = &instance->disks[k];
-	}
-}
-
 static int find_disks(struct rfs_target *t,
 		      const struct rfs_target_words *words, char **names,
 		      size_t n, struct rfs_error *err)
 {
 	int r = 0;
 
-	t->disks = calloc((words->all ? count_disks(&t->inv) : n) + 1,
-			  sizeof(*t->disks));
+	size_t room = words->all ? rfs_inventory_disks(&t->inv, NULL, 0) : n;
+
+	t->disks = calloc(room + 1, sizeof(*t->disks));
 	if (!t->disks)
 		return rfs_no_memory(err);
 	if (words->all)
-		take_all(t);
+		t->ndisks = rfs_inventory_disks(&t->inv, t->disks, room);
 	for (size_t i = 0; i < n && r == 0; i++) {
 		r = rfs_inventory_find_disk(&t->inv, names[i],
 					    &t->disks[t->ndisks], err);
@@ -194,18 +175,15 @@ void rfs_target_close(struct rfs_target *t)
 
 char *rfs_target_disk_path(const struct rfs_disk *disk)
 {
-	char *path;
-
-	if (asprintf(&path, "%s/%s", disk->instance->tree_name, disk->name) < 0)
-		return NULL;
-	return path;
+	return rfs_disk_path(disk);
 }
 
 int rfs_target_image(const struct rfs_target *t, const struct rfs_disk *disk,
 		     char **ret, struct rfs_error *err)
 {
-	if (asprintf(ret, "%s/instances/%s/%s", t->mountpoint,
-		     disk->instance->tree_name, disk->name) < 0) {
+	RFS_CLEANUP_FREE char *place = rfs_disk_place(disk);
+
+	if (!place || asprintf(ret, "%s/%s", t->mountpoint, place) < 0) {
 		*ret = NULL;
 		return rfs_no_memory(err);
 	}

@@ -87,6 +87,45 @@ static json_t *disk_json(const struct rfs_disk *disk)
 	return root;
 }
 
+void rfs_json_volumes(const struct rfs_instance *volumes, json_t *list)
+{
+	for (size_t i = 0; i < volumes->ndisks; i++) {
+		const struct rfs_disk *disk = &volumes->disks[i];
+		json_t *root = disk_json(disk);
+		const char *owner =
+			disk->attached ? disk->attached->tree_name : NULL;
+
+		json_object_set_new(root, "host",
+				    rfs_json_text(volumes->host->name));
+		json_object_set_new(root, "uuid", rfs_json_text(disk->uuid));
+		json_object_set_new(root, "attached_to", rfs_json_text(owner));
+		json_array_append_new(list, root);
+	}
+}
+
+/* Those that its domain says it has. */
+static json_t *attachments_json(const struct rfs_instance *instance)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < instance->nattachments; i++) {
+		const struct rfs_attachment *a = &instance->attachments[i];
+		json_t *root = json_object();
+
+		json_object_set_new(
+			root, "name",
+			rfs_json_text(a->volume ? a->volume->name : NULL));
+		json_object_set_new(root, "uuid",
+				    rfs_json_text(a->uuid || !a->volume
+							  ? a->uuid
+							  : a->volume->uuid));
+		json_object_set_new(root, "device", rfs_json_text(a->dev));
+		json_object_set_new(root, "target", rfs_json_text(a->target));
+		json_array_append_new(list, root);
+	}
+	return list;
+}
+
 static json_t *nics_json(const struct rfs_instance *instance)
 {
 	json_t *list = json_array();
@@ -150,6 +189,7 @@ json_t *rfs_json_instance(const struct rfs_instance *instance)
 	for (size_t i = 0; i < instance->ndisks; i++)
 		json_array_append_new(disks, disk_json(&instance->disks[i]));
 	json_object_set_new(root, "disks", disks);
+	json_object_set_new(root, "volumes", attachments_json(instance));
 	json_object_set_new(root, "files", files_json(instance));
 	return root;
 }

@@ -18,6 +18,7 @@ static void fini_disk(struct rfs_disk *disk)
 		free(disk->copies[i].path);
 		free(disk->copies[i].format_name);
 	}
+	free(disk->uuid);
 	free(disk->copies);
 	free(disk->name);
 	free(disk->id);
@@ -50,6 +51,12 @@ void rfs_instance_free(struct rfs_instance *instance)
 		free(instance->files[i].name);
 		free(instance->files[i].path);
 	}
+	for (size_t i = 0; i < instance->nattachments; i++) {
+		free(instance->attachments[i].uuid);
+		free(instance->attachments[i].dev);
+		free(instance->attachments[i].target);
+	}
+	free(instance->attachments);
 	free(instance->nics);
 	free(instance->disks);
 	free(instance->files);
@@ -72,9 +79,51 @@ void rfs_inventory_fini(struct rfs_inventory *inv)
 		rfs_instance_free(inv->instances[i]);
 	for (size_t i = 0; i < inv->nhosts; i++)
 		free_host(inv->hosts[i]);
+	for (size_t i = 0; i < inv->nvolumes; i++)
+		rfs_instance_free(inv->volumes[i]);
+	free(inv->volumes);
 	free(inv->instances);
 	free(inv->hosts);
 	memset(inv, 0, sizeof(*inv));
+}
+
+size_t rfs_inventory_disks(const struct rfs_inventory *inv,
+			   const struct rfs_disk **ret, size_t room)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < inv->ninstances + inv->nvolumes; i++) {
+		const struct rfs_instance *it =
+			i < inv->ninstances ? inv->instances[i]
+					    : inv->volumes[i - inv->ninstances];
+
+		for (size_t j = 0; j < it->ndisks; j++, n++)
+			if (n < room)
+				ret[n] = &it->disks[j];
+	}
+	return n;
+}
+
+char *rfs_disk_path(const struct rfs_disk *disk)
+{
+	char *path;
+
+	if (rfs_disk_is_volume(disk))
+		return strdup(disk->name);
+	if (asprintf(&path, "%s/%s", disk->instance->tree_name, disk->name) < 0)
+		return NULL;
+	return path;
+}
+
+char *rfs_disk_place(const struct rfs_disk *disk)
+{
+	const char *top = rfs_disk_is_volume(disk) ? "" : "instances/";
+	char *path;
+
+	if (asprintf(&path, "%s%s/%s", top, disk->instance->tree_name,
+		     disk->name) < 0)
+		return NULL;
+	return path;
 }
 
 static void drop_dashes(const char *text, char *out, size_t room)
@@ -193,6 +242,48 @@ static const struct rfs_disk *find_by_id(const struct rfs_inventory *inv,
 	return NULL;
 }
 
+/* By its name, with or without "volumes/", its id or its uuid. */
+static bool is_volume(const struct rfs_disk *disk, const char *name)
+{
+	char uuid[RFS_UUID_TEXT];
+
+	if (!strcmp(disk->id, name))
+		return true;
+	if (!strncmp(name, "volumes/", 8))
+		name += 8;
+	return !strcmp(disk->name, name) ||
+	       (disk->uuid && rfs_uuid_normal(name, uuid) &&
+		!strcmp(disk->uuid, uuid));
+}
+
+/* 1: *ret is the one of that name; 0: there is none; or an error: there are
+ * several. */
+static int find_volume(const struct rfs_inventory *inv, const char *name,
+		       const struct rfs_disk **ret, struct rfs_error *err)
+{
+	const struct rfs_disk *found = NULL;
+
+	for (size_t i = 0; i < inv->nvolumes; i++)
+		for (size_t j = 0; j < inv->volumes[i]->ndisks; j++) {
+			const struct rfs_disk *disk =
+				&inv->volumes[i]->disks[j];
+
+			if (!is_volume(disk, name))
+				continue;
+			if (found)
+				return rfs_fail(err, ENOENT,
+						"%s: both %s of %s and %s of "
+						"%s are called so",
+						name, found->name,
+						found->instance->host->name,
+						disk->name,
+						disk->instance->host->name);
+			found = disk;
+		}
+	*ret = found;
+	return found != NULL;
+}
+
 int rfs_inventory_find_disk(const struct rfs_inventory *inv, const char *name,
 			    const struct rfs_disk **ret, struct rfs_error *err)
 {
@@ -208,6 +299,9 @@ int rfs_inventory_find_disk(const struct rfs_inventory *inv, const char *name,
 		*ret = by_id;
 		return 0;
 	}
+	r = find_volume(inv, name, ret, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	slash = strrchr(copy, '/');
 	if (slash)
 		*slash = '\0';

@@ -8,6 +8,7 @@
 #ifndef RESCUEFS_SITE_INVENTORY_H
 #define RESCUEFS_SITE_INVENTORY_H
 
+#include "readers/readers.h"
 #include "site/site.h"
 
 enum rfs_format {
@@ -16,10 +17,19 @@ enum rfs_format {
 	RFS_FORMAT_OTHER, /* named by a description, but not read here */
 };
 
+/* Where a copy is. */
+enum rfs_place {
+	RFS_IN_ROOT, /* a file of the source's tree; 'path' is inside its root */
+	RFS_VOLUME,  /* a file or device that 'volumes' names: 'path' as the
+		      * user's own system has it */
+};
+
 /* One disk as one source holds it. */
 struct rfs_copy {
-	struct rfs_source *source;
+	const struct rfs_source *source;
+	enum rfs_place place;
 	char *path; /* inside the source's root: "/var/lib/nova/..." */
+	enum rfs_packing packing; /* of a volume's file, told by its name */
 	enum rfs_format format;
 	char *format_name;     /* "qcow2", "vmdk"... as described */
 	const char *format_by; /* "disk.info", "libvirt.xml", "domain XML",
@@ -37,6 +47,9 @@ struct rfs_disk {
 	struct rfs_copy *copies;
 	size_t ncopies;
 	const struct rfs_disk_rule *rule; /* or NULL */
+	/* Of a volume; each may be NULL. */
+	char *uuid;			     /* by its name or a domain's XML */
+	const struct rfs_instance *attached; /* whose domain has it */
 };
 
 /* Another file of an instance: merged as a file of the host. */
@@ -49,8 +62,19 @@ struct rfs_nic {
 	char *mac, *bridge, *ip; /* each may be NULL */
 };
 
-/* What the sources tell of an instance; any string may be NULL. */
+/* A volume that a domain says it has. */
+struct rfs_attachment {
+	char *uuid, *dev, *target;     /* each may be NULL; "vdb" */
+	const struct rfs_disk *volume; /* NULL: no source has it */
+};
+
+/* What the sources tell of an instance; any string may be NULL.
+ *
+ * The volumes of a host are kept as the disks of one more, which is no instance
+ * and not among the inventory's instances: 'is_volumes' is set, its tree_name
+ * is "volumes", and of the rest it has only 'host'. */
 struct rfs_instance {
+	bool is_volumes;
 	char *tree_name; /* its directory in the tree: unique and escaped */
 	char *id_name;	 /* "instance-000001de" */
 	char *uuid;
@@ -70,6 +94,8 @@ struct rfs_instance {
 	size_t ndisks;
 	struct rfs_instance_file *files;
 	size_t nfiles;
+	struct rfs_attachment *attachments;
+	size_t nattachments;
 };
 
 /* A file of _base in one source: same name and size heal (rule 3). */
@@ -93,6 +119,8 @@ struct rfs_inventory {
 	size_t nhosts;
 	struct rfs_instance **instances; /* by tree_name */
 	size_t ninstances;
+	struct rfs_instance **volumes; /* of each host that has any */
+	size_t nvolumes;
 };
 
 /* Scans every opened source.  What cannot be read is noted in the site's notes
@@ -107,8 +135,24 @@ void rfs_inventory_fini(struct rfs_inventory *inv);
 size_t rfs_inventory_find(const struct rfs_inventory *inv, const char *part,
 			  const struct rfs_instance **ret, size_t room);
 
+/* How many disks there are, volumes among them; the first 'room' in 'ret'. */
+size_t rfs_inventory_disks(const struct rfs_inventory *inv,
+			   const struct rfs_disk **ret, size_t room);
+
+static inline bool rfs_disk_is_volume(const struct rfs_disk *disk)
+{
+	return disk->instance->is_volumes;
+}
+
+/* "april-ci/disk" or "volume-00000143", as verbs and people call it; and where
+ * it is in the mount, "instances/april-ci/disk" or "volumes/volume-00000143".
+ * The caller frees it; NULL: no memory. */
+char *rfs_disk_path(const struct rfs_disk *disk);
+char *rfs_disk_place(const struct rfs_disk *disk);
+
 /* "april-ci/disk", "instance-000001de/disk" or "UUID/disk", or a name of an
- * instance that has one disk only.  -ENOENT says what there is instead. */
+ * instance that has one disk only; a volume by its name or uuid.  -ENOENT says
+ * what there is instead. */
 int rfs_inventory_find_disk(const struct rfs_inventory *inv, const char *name,
 			    const struct rfs_disk **ret, struct rfs_error *err);
 

@@ -48,9 +48,13 @@ static void print_source(FILE *out, const struct rfs_source *source)
 		what = "as of";
 	rfs_time_print(rfs_source_as_of(source), age);
 	fprintf(out, "  %-8s %-12s %s", rfs_source_kind_name(source->kind),
-		source->origin.name, source->root);
+		source->origin.name, rfs_source_place(source));
+	if (source->root && source->volumes)
+		fprintf(out, "  volumes %s", source->volumes);
 	if (source->open_error)
-		fprintf(out, "  NOT OPENED\n");
+		fprintf(out, rfs_source_is_open(source)
+				     ? "  NOT OPENED WHOLLY\n"
+				     : "  NOT OPENED\n");
 	else
 		fprintf(out, "  %s %s\n", what, age);
 }
@@ -176,6 +180,33 @@ static void print_instance(FILE *out, const struct rfs_instance *instance)
 		print_disk(out, &instance->disks[i]);
 	if (!instance->ndisks)
 		fprintf(out, "  no disks\n");
+	for (size_t i = 0; i < instance->nattachments; i++) {
+		const struct rfs_attachment *a = &instance->attachments[i];
+
+		put(out, "  ", a->target ? a->target : "volume");
+		put(out, "  ",
+		    a->volume ? a->volume->name
+		    : a->uuid ? a->uuid
+			      : a->dev);
+		fprintf(out, "%s\n", a->volume ? "" : ", which no source has");
+	}
+}
+
+static void print_volumes(FILE *out, const struct rfs_instance *volumes)
+{
+	fprintf(out, "\nvolumes of %s\n", volumes->host->name);
+	for (size_t i = 0; i < volumes->ndisks; i++) {
+		const struct rfs_disk *disk = &volumes->disks[i];
+
+		print_disk(out, disk);
+		if (disk->attached || disk->uuid)
+			fprintf(out, "             ");
+		put(out, " uuid ", disk->uuid);
+		if (disk->attached)
+			put(out, " attached to ", disk->attached->tree_name);
+		if (disk->attached || disk->uuid)
+			fprintf(out, "\n");
+	}
 }
 
 static void print_note(const char *text, void *data)
@@ -199,6 +230,8 @@ static int print_text(const struct rfs_inventory *inv,
 	for (size_t i = 0; i < inv->ninstances; i++)
 		if (is_shown(inv->instances[i], only, nonly))
 			print_instance(out, inv->instances[i]);
+	for (size_t i = 0; i < inv->nvolumes && !only; i++)
+		print_volumes(out, inv->volumes[i]);
 	if (!only && inv->site->notes.count) {
 		fprintf(out, "\n");
 		rfs_notes_each(&inv->site->notes, 0, print_note, out);
@@ -218,6 +251,7 @@ static json_t *source_json(const struct rfs_source *source)
 	json_object_set_new(root, "kind",
 			    json_string(rfs_source_kind_name(source->kind)));
 	json_object_set_new(root, "root", rfs_json_text(source->root));
+	json_object_set_new(root, "volumes", rfs_json_text(source->volumes));
 	json_object_set_new(root, "taken", rfs_json_time(source->taken_ns));
 	json_object_set_new(root, "as_of",
 			    rfs_json_time(rfs_source_as_of(source)));
@@ -280,7 +314,7 @@ static json_t *inventory_json(const struct rfs_inventory *inv,
 			      size_t nonly)
 {
 	json_t *root = json_object(), *instances = json_array();
-	json_t *notes = json_array();
+	json_t *notes = json_array(), *volumes = json_array();
 
 	json_object_set_new(root, "site", rfs_json_text(inv->site->name));
 	json_object_set_new(root, "hosts", hosts_json(inv));
@@ -290,6 +324,9 @@ static json_t *inventory_json(const struct rfs_inventory *inv,
 				instances,
 				rfs_json_instance(inv->instances[i]));
 	json_object_set_new(root, "instances", instances);
+	for (size_t i = 0; i < inv->nvolumes && !only; i++)
+		rfs_json_volumes(inv->volumes[i], volumes);
+	json_object_set_new(root, "volumes", volumes);
 	rfs_notes_each(&inv->site->notes, 0, note_json, notes);
 	json_object_set_new(root, "notes", notes);
 	return root;

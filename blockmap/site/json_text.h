@@ -19,6 +19,9 @@ json_t *rfs_json_count(uint64_t count);
 /* What instance.json and scan --json say of one instance. */
 json_t *rfs_json_instance(const struct rfs_instance *instance);
 
+/* Appends each volume of a host to the array 'list'. */
+void rfs_json_volumes(const struct rfs_instance *volumes, json_t *list);
+
 /* The text of 'root', whose reference is taken; the caller frees it. */
 int rfs_json_dump(json_t *root, char **ret_text, struct rfs_error *err);
 

@@ -198,6 +198,24 @@ static int read_nics(const xmlNode *root, struct rfs_domain *domain)
 	return 0;
 }
 
+/* nova and cinder write the volume's uuid as the disk's serial number.  A
+ * device without one may still be known by its name. */
+static void read_attachment(const xmlNode *disk, struct rfs_domain *domain)
+{
+	struct rfs_attachment a = {
+		.uuid = as_uuid(text_at(disk, "serial")),
+		.dev = attribute_at(disk, "source", "dev"),
+		.target = attribute_at(disk, "target", "dev"),
+	};
+
+	if (!a.dev)
+		a.dev = attribute_at(disk, "source", "name");
+	if (a.uuid || a.dev)
+		domain->attachments[domain->nattachments++] = a;
+	else
+		free(a.target);
+}
+
 static int read_disks(const xmlNode *root, struct rfs_domain *domain)
 {
 	const xmlNode *devices = find(root, "devices"), *each = NULL;
@@ -207,15 +225,18 @@ static int read_disks(const xmlNode *root, struct rfs_domain *domain)
 		n++;
 	n = n < DISKS_MAX ? n : DISKS_MAX;
 	domain->disks = calloc(n + 1, sizeof(*domain->disks));
-	if (!domain->disks)
+	domain->attachments = calloc(n + 1, sizeof(*domain->attachments));
+	if (!domain->disks || !domain->attachments)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		char *file;
 
 		each = next_child(devices, each, "disk");
 		file = attribute_at(each, "source", "file");
-		if (!file)
+		if (!file) {
+			read_attachment(each, domain);
 			continue;
+		}
 		domain->disks[domain->ndisks++] = (struct rfs_domain_disk){
 			.file = file,
 			.format = attribute_at(each, "driver", "type"),
@@ -338,7 +359,13 @@ void rfs_domain_fini(struct rfs_domain *domain)
 		free(domain->disks[i].file);
 		free(domain->disks[i].format);
 	}
+	for (size_t i = 0; i < domain->nattachments; i++) {
+		free(domain->attachments[i].uuid);
+		free(domain->attachments[i].dev);
+		free(domain->attachments[i].target);
+	}
 	free(domain->nics);
 	free(domain->disks);
+	free(domain->attachments);
 	memset(domain, 0, sizeof(*domain));
 }

@@ -31,6 +31,9 @@ struct rfs_domain {
 	size_t nnics;
 	struct rfs_domain_disk *disks;
 	size_t ndisks;
+	/* Disks that are no files: volumes.  'volume' stays NULL. */
+	struct rfs_attachment *attachments;
+	size_t nattachments;
 };
 
 /* -EINVAL: it is not the XML of a domain. */

@@ -17,6 +17,7 @@
 #include "readers/readers.h"
 #include "readers/rescue.h"
 #include "site/chain.h"
+#include "site/open_place.h"
 #include "site/rooted.h"
 
 /* An opened link of a chain that other disks may share. */
@@ -170,6 +171,14 @@ static int open_file(struct rfs_opener *op, const struct rfs_source *src,
 	return rfs_opener_file(op, src, fd, name, ret, err);
 }
 
+static int open_place(struct rfs_opener *op, const struct rfs_copy *copy,
+		      struct rfs_reader **ret, struct rfs_error *err)
+{
+	if (copy->place == RFS_VOLUME)
+		return rfs_opener_volume(op, copy, ret, err);
+	return open_file(op, copy->source, copy->path, ret, err);
+}
+
 struct members {
 	struct rfs_reader *items[RFS_CHAIN_MEMBERS];
 	size_t count;
@@ -182,13 +191,13 @@ static void drop_members(struct members *m)
 }
 
 /* The same bytes on another source: an error there costs nothing. */
-static void add_partner(struct rfs_opener *op, const struct rfs_source *src,
-			const char *path, struct members *m)
+static void add_partner(struct rfs_opener *op, const struct rfs_copy *copy,
+			struct members *m)
 {
 	struct rfs_reader *rd = NULL;
 
 	if (m->count == RFS_CHAIN_MEMBERS ||
-	    open_file(op, src, path, &rd, NULL) < 0)
+	    open_place(op, copy, &rd, NULL) < 0)
 		return;
 	if (m->count && rfs_reader_size(rd) != rfs_reader_size(m->items[0])) {
 		rfs_reader_unref(rd);
@@ -231,7 +240,12 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 			src = site->sources[i];
 			if (src != chain->source && src->root_fd >= 0 &&
 			    rfs_chain_is_same_file(chain, src, first == 0))
-				add_partner(op, src, chain->path, &m);
+				add_partner(op,
+					    &(struct rfs_copy){
+						    .source = src,
+						    .path = chain->path,
+					    },
+					    &m);
 		}
 	if (!m.count)
 		return first;
@@ -375,7 +389,7 @@ static int open_copy_file(struct rfs_opener *op, const struct rfs_disk *disk,
 	const struct rfs_copy *other;
 	int first;
 
-	first = open_file(op, copy->source, copy->path, &m.items[0], err);
+	first = open_place(op, copy, &m.items[0], err);
 	if (rfs_is_own_want(first))
 		return first;
 	m.count = first == 0;
@@ -383,7 +397,7 @@ static int open_copy_file(struct rfs_opener *op, const struct rfs_disk *disk,
 		other = &disk->copies[i];
 		if (other != copy &&
 		    rfs_generation_is_same(other->generation, copy->generation))
-			add_partner(op, other->source, other->path, &m);
+			add_partner(op, other, &m);
 	}
 	if (!m.count)
 		return first;
@@ -522,15 +536,15 @@ static int open_view(struct rfs_opener *op, const struct rfs_disk *disk,
 
 	if (!op->state)
 		return rfs_fail(err, EINVAL,
-				"%s/%s: without a state directory there is no "
+				"%s: without a state directory there is no "
 				"merged view",
-				disk->instance->tree_name, disk->name);
+				disk->id);
 	r = check_host(op, disk, err);
 	if (r < 0)
 		return r;
 	list = calloc(disk->ncopies + 1, sizeof(*list));
-	if (!list ||
-	    asprintf(&name, "%s/%s", disk->instance->tree_name, disk->name) < 0)
+	name = rfs_disk_path(disk);
+	if (!list || !name)
 		return rfs_no_memory(err);
 	for (size_t i = 0; i < disk->ncopies && r == 0; i++)
 		r = open_candidate(op, disk, i, &list[i], err);

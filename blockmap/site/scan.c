@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cleanup.h"
+
 /* The scan's own state: trees and groups go when it ends. */
 struct scan {
 	struct rfs_site *site;
@@ -72,7 +74,9 @@ static int make_hosts(struct scan *scan, struct rfs_error *err)
 			host = add_host(inv, source->host, scan->ntrees);
 		if (!host)
 			return rfs_no_memory(err);
-		put_source(host, source);
+		/* One of volumes alone has no part in the host's files. */
+		if (source->root_fd >= 0)
+			put_source(host, source);
 	}
 	return 0;
 }
@@ -86,6 +90,20 @@ static struct scan_tree *tree_of(struct scan *scan,
 	return NULL;
 }
 
+static int read_tree(struct scan *scan, struct scan_tree *tree,
+		     struct rfs_source *source, struct rfs_error *err)
+{
+	int r = 0;
+
+	*tree = (struct scan_tree){ .site = scan->site, .source = source };
+	source->newest_ns = RFS_TIME_UNKNOWN;
+	if (source->root_fd >= 0)
+		r = rfs_scan_tree(tree, scan->site, source, err);
+	if (r == 0 && source->has_volumes)
+		r = rfs_scan_list_volumes(tree, err);
+	return r;
+}
+
 static int read_trees(struct scan *scan, struct rfs_error *err)
 {
 	struct rfs_site *site = scan->site;
@@ -95,9 +113,9 @@ static int read_trees(struct scan *scan, struct rfs_error *err)
 	if (!scan->trees)
 		return rfs_no_memory(err);
 	for (size_t i = 0; i < site->nsources && r == 0; i++)
-		if (site->sources[i]->root_fd >= 0)
-			r = rfs_scan_tree(&scan->trees[scan->ntrees++], site,
-					  site->sources[i], err);
+		if (rfs_source_is_open(site->sources[i]))
+			r = read_tree(scan, &scan->trees[scan->ntrees++],
+				      site->sources[i], err);
 	return r;
 }
 
@@ -196,6 +214,11 @@ static int make_instances(struct scan *scan, struct rfs_error *err)
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = rfs_scan_disks(scan->site, &scan->groups.items[i], order[i],
 				   err);
+	if (r == 0)
+		r = rfs_scan_volumes(inv, scan->trees, scan->ntrees, err);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = rfs_scan_attach(scan->site, inv, &scan->groups.items[i],
+				    order[i], err);
 	free(order);
 	return r;
 }
@@ -271,10 +294,16 @@ static void note_orphans(struct scan *scan, const struct scan_tree *tree)
 static bool is_used(const struct rfs_inventory *inv,
 		    const struct rfs_disk_rule *rule)
 {
-	for (size_t i = 0; i < inv->ninstances; i++)
-		for (size_t j = 0; j < inv->instances[i]->ndisks; j++)
-			if (inv->instances[i]->disks[j].rule == rule)
-				return true;
+	size_t n = rfs_inventory_disks(inv, NULL, 0);
+	RFS_CLEANUP_FREE const struct rfs_disk **disks =
+		calloc(n + 1, sizeof(*disks));
+
+	if (!disks)
+		return true;
+	rfs_inventory_disks(inv, disks, n);
+	for (size_t i = 0; i < n; i++)
+		if (disks[i]->rule == rule)
+			return true;
 	return false;
 }
 

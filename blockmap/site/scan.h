@@ -4,6 +4,7 @@
  *   scan_tree.c      reads one source: directories, descriptions, sizes, times
  *   scan_group.c     says which directories of a host are the same instance
  *   scan_instance.c  makes an instance of such a group: facts, disks, names
+ *   scan_volumes.c   finds the volumes, and whose they are
  *   scan.c           runs these for all sources
  */
 #ifndef RESCUEFS_SITE_SCAN_H
@@ -13,6 +14,7 @@
 #include "site/inventory.h"
 #include "site/libvirt_xml.h"
 #include "site/names.h"
+#include "site/volumes.h"
 
 #define RFS_INSTANCES_DIR "/var/lib/nova/instances"
 #define RFS_DOMAINS_DIR	  "/etc/libvirt/qemu"
@@ -41,6 +43,7 @@ struct scan_dir {
 struct scan_tree {
 	struct rfs_site *site;
 	struct rfs_source *source;
+	struct rfs_volumes volumes;
 	struct {
 		struct scan_dir **items;
 		size_t count, room;
@@ -106,6 +109,21 @@ int rfs_scan_name(struct rfs_inventory *inv, struct rfs_error *err);
 /* Its disks and its other files. */
 int rfs_scan_disks(struct rfs_site *site, const struct scan_group *group,
 		   struct rfs_instance *instance, struct rfs_error *err);
+
+/* Adds a copy to a disk, at the place that its age gives it; of 'copy' source,
+ * place, path, packing and generation are taken.  -1: no memory. */
+int rfs_scan_add_copy(const struct rfs_site *site, struct rfs_disk *disk,
+		      const struct rfs_copy *copy);
+
+/* Lists the volumes of a source. */
+int rfs_scan_list_volumes(struct scan_tree *tree, struct rfs_error *err);
+/* Makes disks of the volumes of all sources. */
+int rfs_scan_volumes(struct rfs_inventory *inv, struct scan_tree *trees,
+		     size_t ntrees, struct rfs_error *err);
+/* What the descriptions of a group say of volumes. */
+int rfs_scan_attach(struct rfs_site *site, struct rfs_inventory *inv,
+		    const struct scan_group *group,
+		    struct rfs_instance *instance, struct rfs_error *err);
 
 /* Frees what rfs_scan_instance made. */
 void rfs_instance_free(struct rfs_instance *instance);

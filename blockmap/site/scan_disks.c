@@ -194,6 +194,9 @@ static bool is_rule_for(const struct rfs_disk_rule *rule,
 
 	if (!strcmp(rule->disk, disk->id))
 		return true;
+	if (instance->is_volumes)
+		return !strcmp(rule->disk, disk->name) ||
+		       (disk->uuid && !strcasecmp(rule->disk, disk->uuid));
 	if (!len) {
 		/* "[disk april-ci]" will do where it has one disk only. */
 		len = strlen(rule->disk);
@@ -315,6 +318,14 @@ static size_t preference(const struct rfs_disk_rule *rule,
 	return i;
 }
 
+/* A device of the damaged host: nothing tells when it was written last, and it
+ * went on after its backups were taken. */
+static bool is_timeless(const struct rfs_copy *copy)
+{
+	return copy->source->kind == RFS_DAMAGED && copy->place == RFS_VOLUME &&
+	       copy->generation.mtime_ns == RFS_TIME_UNKNOWN;
+}
+
 static bool comes_before(const struct rfs_disk_rule *rule,
 			 const struct rfs_copy *a, const struct rfs_copy *b)
 {
@@ -322,6 +333,10 @@ static bool comes_before(const struct rfs_disk_rule *rule,
 
 	if (pa != pb)
 		return pa < pb;
+	if (is_timeless(a) && b->source->kind == RFS_BACKUP)
+		return true;
+	if (is_timeless(b) && a->source->kind == RFS_BACKUP)
+		return false;
 	if (a->as_of_ns != b->as_of_ns)
 		return a->as_of_ns > b->as_of_ns;
 	return a->source->kind == RFS_DAMAGED && b->source->kind == RFS_BACKUP;
@@ -340,6 +355,36 @@ static void sort_copies(struct rfs_disk *disk)
 			disk->copies[at] = disk->copies[at - 1];
 		disk->copies[at] = copy;
 	}
+}
+
+int rfs_scan_add_copy(const struct rfs_site *site, struct rfs_disk *disk,
+		      const struct rfs_copy *copy)
+{
+	struct rfs_copy *grown, *added;
+
+	disk->rule = find_rule(site, disk);
+	grown = reallocarray(disk->copies, disk->ncopies + 1, sizeof(*grown));
+	if (!grown)
+		return -1;
+	disk->copies = grown;
+	added = &grown[disk->ncopies];
+	*added = *copy;
+	added->path = strdup(copy->path);
+	added->format_by = "layout";
+	if (disk->rule && disk->rule->format)
+		added->format_by = "site file";
+	added->format_name = strdup(
+		disk->rule && disk->rule->format ? disk->rule->format : "raw");
+	if (!added->path || !added->format_name) {
+		free(added->path);
+		free(added->format_name);
+		return -1;
+	}
+	added->format = format_kind(added->format_name);
+	added->as_of_ns = age_of(copy->source, copy->generation);
+	disk->ncopies++;
+	sort_copies(disk);
+	return 0;
 }
 
 static void note_formats(struct rfs_notes *notes, const struct rfs_disk *disk)

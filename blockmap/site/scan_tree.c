@@ -510,6 +510,7 @@ void rfs_scan_tree_fini(struct scan_tree *tree)
 	}
 	for (size_t i = 0; i < tree->bases.count; i++)
 		free(tree->bases.items[i].name);
+	rfs_volumes_fini(&tree->volumes);
 	free(tree->dirs.items);
 	free(tree->domains.items);
 	free(tree->bases.items);

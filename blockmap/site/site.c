@@ -11,6 +11,7 @@
 #include "core/cleanup.h"
 #include "readers/worker.h"
 #include "site/site_path.h"
+#include "site/volumes.h"
 
 enum rfs_store_mode rfs_source_store(const struct rfs_site *site,
 				     const struct rfs_source *source)
@@ -77,6 +78,7 @@ static void free_source(struct rfs_source *source)
 	free((char *)source->origin.name);
 	free(source->host);
 	free(source->root);
+	free(source->volumes);
 	free(source->open_error);
 	free(source);
 }
@@ -102,6 +104,16 @@ void rfs_site_fini(struct rfs_site *site)
 	free(site->state_dir);
 	rfs_notes_fini(&site->notes);
 	memset(site, 0, sizeof(*site));
+}
+
+bool rfs_source_is_open(const struct rfs_source *source)
+{
+	return source->root_fd >= 0 || source->has_volumes;
+}
+
+const char *rfs_source_place(const struct rfs_source *source)
+{
+	return source->root ? source->root : source->volumes;
 }
 
 struct rfs_source *rfs_site_find_source(const struct rfs_site *site,
@@ -139,7 +151,7 @@ static char *longer_name(const char *path, const char *name)
 /* A name for a source or a host out of a path's last component. */
 static char *name_of_path(const struct rfs_source *source)
 {
-	const char *last = rfs_path_last(source->root);
+	const char *last = rfs_path_last(rfs_source_place(source));
 	char *name;
 
 	if (rfs_name_check("source", last, NULL) == 0)
@@ -160,14 +172,14 @@ static char *name_of_path(const struct rfs_source *source)
 static char *host_of_damaged(const struct rfs_site *site,
 			     const struct rfs_source *source)
 {
-	const char *last = rfs_path_last(source->root);
+	const char *last = rfs_path_last(rfs_source_place(source));
 
 	for (size_t i = 0; i < site->nsources; i++) {
 		const struct rfs_source *s = site->sources[i];
 		char *name = NULL;
 
 		if (s->host_made && s->kind == RFS_BACKUP)
-			name = longer_name(s->root, last);
+			name = longer_name(rfs_source_place(s), last);
 		if (name && rfs_name_check("host", name, NULL) == 0)
 			return name;
 		free(name);
@@ -190,7 +202,8 @@ static char *host_of_copy(const struct rfs_site *site,
 			continue;
 		if (!first)
 			first = s;
-		name = longer_name(source->root, rfs_path_last(s->root));
+		name = longer_name(rfs_source_place(source),
+				   rfs_path_last(rfs_source_place(s)));
 		free(name);
 		if (name)
 			return strdup(s->host);
@@ -298,21 +311,27 @@ static int date_source(struct rfs_source *source, const char *taken,
 				"2013-05-10T03:00:00Z",
 				taken);
 	if (!taken && source->kind == RFS_BACKUP)
-		rfs_path_date(source->root, &source->taken_ns);
+		rfs_path_date(rfs_source_place(source), &source->taken_ns);
 	return 0;
+}
+
+static bool is_said(const char *text)
+{
+	return text && *text;
 }
 
 static int check_spec(const struct rfs_source_spec *spec, struct rfs_error *err)
 {
 	int r = 0;
 
-	if (!spec->root || !*spec->root)
+	if (!is_said(spec->root) && !is_said(spec->volumes))
 		return rfs_fail(err, EINVAL,
-				"a %s source needs a root: the directory "
-				"where it is mounted",
+				"a %s source needs a root, the directory "
+				"where it is mounted, or volumes",
 				rfs_source_kind_name(spec->kind));
-	if (strpbrk(spec->root, "\n\r"))
-		return rfs_fail(err, EINVAL, "a root has no line breaks");
+	if ((spec->root && strpbrk(spec->root, "\n\r")) ||
+	    (spec->volumes && strpbrk(spec->volumes, "\n\r")))
+		return rfs_fail(err, EINVAL, "a path has no line breaks");
 	if (spec->name)
 		r = rfs_name_check("source", spec->name, err);
 	if (r == 0 && spec->host)
@@ -349,10 +368,14 @@ static int fill_source(const struct rfs_site *site, struct rfs_source *source,
 	r = set_store(source, spec->store, err);
 	if (r < 0)
 		return r;
-	source->root = rfs_path_absolute(NULL, spec->root);
+	if (is_said(spec->root))
+		source->root = rfs_path_absolute(NULL, spec->root);
+	if (is_said(spec->volumes))
+		source->volumes = rfs_path_absolute(NULL, spec->volumes);
 	source->host_made = !spec->host;
 	source->host = strdup(spec->host ? spec->host : "");
-	if (!source->root || !source->host)
+	if (!source->root != !is_said(spec->root) ||
+	    !source->volumes != !is_said(spec->volumes) || !source->host)
 		return rfs_no_memory(err);
 	r = date_source(source, spec->taken, err);
 	if (r < 0)
@@ -387,30 +410,74 @@ int rfs_site_add_source(struct rfs_site *site,
 	return settle(site, err);
 }
 
+int rfs_site_add_volumes(struct rfs_site *site, const char *path,
+			 struct rfs_error *err)
+{
+	struct rfs_source *last =
+		site->nsources ? site->sources[site->nsources - 1] : NULL;
+
+	if (!last)
+		return rfs_fail(err, EINVAL,
+				"volumes: %s: there is no source yet whose "
+				"they could be",
+				path);
+	if (last->volumes)
+		return rfs_fail(err, EINVAL,
+				"volumes: %s: source %s has %s already; one "
+				"pattern can name several directories",
+				path, last->origin.name, last->volumes);
+	if (strpbrk(path, "\n\r"))
+		return rfs_fail(err, EINVAL, "a path has no line breaks");
+	last->volumes = rfs_path_absolute(NULL, path);
+	return last->volumes ? 0 : rfs_no_memory(err);
+}
+
+/* The first thing that fails is what people are told of the source. */
+static void keep_open_error(struct rfs_site *site, struct rfs_source *source,
+			    const char *why)
+{
+	rfs_notes_add(&site->notes, "source %s: not opened: %s",
+		      source->origin.name, why);
+	if (!source->open_error)
+		source->open_error = strdup(why);
+}
+
+static void open_root(struct rfs_site *site, struct rfs_source *source)
+{
+	struct rfs_error why = RFS_ERROR_INIT;
+
+	source->root_fd = open(source->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (source->root_fd >= 0)
+		return;
+	rfs_fail(&why, errno, "%s: %s%s", source->root, strerror(errno),
+		 errno == ENOTDIR
+			 ? "; mount it read-only and name that directory"
+			 : "");
+	keep_open_error(site, source, why.text);
+}
+
+static void open_volumes(struct rfs_site *site, struct rfs_source *source)
+{
+	struct rfs_error why = RFS_ERROR_INIT;
+
+	source->has_volumes = rfs_volumes_check(source->volumes, &why) == 0;
+	if (!source->has_volumes)
+		keep_open_error(site, source, why.text);
+}
+
 static int open_source(struct rfs_site *site, struct rfs_source *source,
 		       struct rfs_error *err)
 {
-	const char *help;
-
-	if (source->root_fd >= 0)
-		return 0;
 	if (source->kind == RFS_DAMAGED && !source->worker &&
 	    rfs_worker_new(source->origin.name, RFS_WORKER_DEADLINE_MS,
 			   &source->worker, err) < 0)
 		return -ENOMEM;
 	free(source->open_error);
 	source->open_error = NULL;
-	source->root_fd = open(source->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (source->root_fd >= 0)
-		return 0;
-	help = errno == ENOTDIR ? "; mount it read-only and name that directory"
-				: "";
-	if (asprintf(&source->open_error, "%s: %s%s", source->root,
-		     strerror(errno), help) < 0)
-		source->open_error = NULL;
-	rfs_notes_add(&site->notes, "source %s: not opened: %s",
-		      source->origin.name,
-		      source->open_error ? source->open_error : source->root);
+	if (source->root && source->root_fd < 0)
+		open_root(site, source);
+	if (source->volumes && !source->has_volumes)
+		open_volumes(site, source);
 	return 0;
 }
 
@@ -428,7 +495,7 @@ int rfs_site_open(struct rfs_site *site, struct rfs_error *err)
 
 		if (open_source(site, source, err) < 0)
 			return -ENOMEM;
-		opened += source->root_fd >= 0;
+		opened += rfs_source_is_open(source);
 		if (!why)
 			why = source->open_error;
 	}

@@ -42,10 +42,12 @@ enum rfs_lost {
 struct rfs_source {
 	struct rfs_origin origin; /* .name is this source's name, owned here */
 	enum rfs_source_kind kind;
-	char *host;	/* sources of one host merge */
-	bool host_made; /* from the paths: may change as sources are added */
-	char *root;	/* as the user said it, made absolute */
-	int root_fd;	/* O_PATH directory; -1 until opened */
+	char *host;	  /* sources of one host merge */
+	bool host_made;	  /* from the paths: may change as sources are added */
+	char *root;	  /* as the user said it, made absolute; NULL: none */
+	char *volumes;	  /* a directory or a pattern, absolute; NULL: none */
+	bool has_volumes; /* they could be looked for */
+	int root_fd;	  /* O_PATH directory; -1 until opened */
 	struct rfs_worker *worker; /* reads a damaged source's files; or NULL */
 	int64_t taken_ns;  /* told by the user or the path, or unknown */
 	int64_t newest_ns; /* newest modification that the scan saw */
@@ -79,8 +81,9 @@ struct rfs_site {
 /* What options say; the strings are the caller's. */
 struct rfs_source_spec {
 	enum rfs_source_kind kind;
-	const char *root;
-	const char *name; /* NULL: made from the path */
+	const char *root;    /* NULL where 'volumes' is said */
+	const char *volumes; /* a directory or a pattern, or NULL */
+	const char *name;    /* NULL: made from the path */
 	const char *host; /* NULL: made from the paths, see docs/site-file.md */
 	const char *taken; /* NULL: told by a date in the path, or unknown */
 	const char *store; /* on, auto, off; NULL: the site's */
@@ -99,9 +102,21 @@ int rfs_site_add_source(struct rfs_site *site,
 			const struct rfs_source_spec *spec,
 			struct rfs_error *err);
 
-/* The same from an option's text, "DIR[,taken=TIME][,name=N][,host=H]". */
+/* The same from an option's text,
+ * "DIR[,volumes=PATTERN][,taken=TIME][,name=N][,host=H]". */
 int rfs_site_add_option(struct rfs_site *site, enum rfs_source_kind kind,
 			const char *text, struct rfs_error *err);
+
+/* Says where the volumes of the source that was added last are; 'path' is a
+ * directory or a pattern. */
+int rfs_site_add_volumes(struct rfs_site *site, const char *path,
+			 struct rfs_error *err);
+
+/* True if anything of it could be opened. */
+bool rfs_source_is_open(const struct rfs_source *source);
+
+/* Where it is, for people: its root, else its volumes. */
+const char *rfs_source_place(const struct rfs_source *source);
 
 struct rfs_source *rfs_site_find_source(const struct rfs_site *site,
 					const char *name);

@@ -47,7 +47,7 @@ struct parse {
 	size_t nseen;
 	/* The [source] being read; the strings are owned here. */
 	int kind;
-	char *name, *host, *root, *taken, *store;
+	char *name, *host, *root, *volumes, *taken, *store;
 	/* Where each rule's 'prefer' stands. */
 	struct {
 		struct prefer_line *items;
@@ -136,9 +136,10 @@ static const char *section_name(enum section section)
 
 static const char *section_keys(enum section section)
 {
-	static const char *const keys[] = { "", "state fill lost store",
-					    "kind host root taken store",
-					    "prefer format lost fill" };
+	static const char *const keys[] = {
+		"", "state fill lost store",
+		"kind host root volumes taken store", "prefer format lost fill"
+	};
 
 	return keys[section];
 }
@@ -146,7 +147,7 @@ static const char *section_keys(enum section section)
 /* Keys that the format has, and this version does not read. */
 static const char *section_later(enum section section)
 {
-	static const char *const keys[] = { "", "", "volumes nbd", "" };
+	static const char *const keys[] = { "", "", "nbd", "" };
 
 	return keys[section];
 }
@@ -248,6 +249,8 @@ static int site_key(struct parse *p, const char *key, const char *value)
 
 static int source_key(struct parse *p, const char *key, const char *value)
 {
+	char **path;
+
 	if (!strcmp(key, "kind")) {
 		p->kind = choose(p, key, value, "damaged backup live");
 		return p->kind;
@@ -261,9 +264,10 @@ static int source_key(struct parse *p, const char *key, const char *value)
 
 		return r < 0 ? r : keep(p, &p->store, value);
 	}
-	free(p->root);
-	p->root = rfs_path_absolute(p->folder, value);
-	return p->root ? 0 : no_memory(p);
+	path = !strcmp(key, "volumes") ? &p->volumes : &p->root;
+	free(*path);
+	*path = rfs_path_absolute(p->folder, value);
+	return *path ? 0 : no_memory(p);
 }
 
 static int prefer_key(struct parse *p, struct rfs_disk_rule *rule,
@@ -337,6 +341,7 @@ static int finish_source(struct parse *p)
 	struct rfs_source_spec spec = {
 		.kind = (enum rfs_source_kind)p->kind,
 		.root = p->root,
+		.volumes = p->volumes,
 		.name = p->name,
 		.host = p->host ? p->host : p->name,
 		.taken = p->taken,
@@ -357,9 +362,11 @@ static void drop_source(struct parse *p)
 	free(p->name);
 	free(p->host);
 	free(p->root);
+	free(p->volumes);
 	free(p->taken);
 	free(p->store);
 	p->name = p->host = p->root = p->taken = p->store = NULL;
+	p->volumes = NULL;
 	p->kind = -1;
 }
 

@@ -11,11 +11,11 @@ static const char **field_of(struct rfs_source_spec *spec, const char *text,
 			     size_t *ret_len)
 {
 	static const char *const keys[] = { "taken=", "name=", "host=",
-					    "store=" };
+					    "store=", "volumes=" };
 	const char **fields[] = { &spec->taken, &spec->name, &spec->host,
-				  &spec->store };
+				  &spec->store, &spec->volumes };
 
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
 		if (!strncmp(text, keys[i], strlen(keys[i]))) {
 			*ret_len = strlen(keys[i]);
 			return fields[i];
@@ -42,8 +42,9 @@ static int take_last(struct rfs_source_spec *spec, char *text, bool *ret_more,
 	if (!field)
 		return rfs_fail(
 			err, EINVAL,
-			"%s: %.*s is not one of taken, name, host, store", text,
-			(int)word, comma + 1);
+			"%s: %.*s is not one of taken, name, host, store, "
+			"volumes",
+			text, (int)word, comma + 1);
 	if (*field)
 		return rfs_fail(err, EINVAL, "%s: %.*s is said twice", text,
 				(int)word, comma + 1);

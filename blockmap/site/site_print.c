@@ -34,13 +34,18 @@ static int print_source(const struct rfs_source *source, FILE *out,
 	char taken[RFS_TIME_TEXT];
 	int r;
 
-	r = check_value("root", source->root, err);
+	r = source->root ? check_value("root", source->root, err) : 0;
+	if (r == 0 && source->volumes)
+		r = check_value("volumes", source->volumes, err);
 	if (r < 0)
 		return r;
 	fprintf(out, "\n[source %s]\n", source->origin.name);
 	fprintf(out, "kind  = %s\n", rfs_source_kind_name(source->kind));
 	fprintf(out, "host  = %s\n", source->host);
-	fprintf(out, "root  = %s\n", source->root);
+	if (source->root)
+		fprintf(out, "root  = %s\n", source->root);
+	if (source->volumes)
+		fprintf(out, "volumes = %s\n", source->volumes);
 	if (source->store >= 0)
 		fprintf(out, "store = %s\n",
 			rfs_store_mode_name(

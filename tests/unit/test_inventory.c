@@ -8,6 +8,7 @@
 
 #include "site/inventory.h"
 #include "site/names.h"
+#include "site/volumes.h"
 
 #define NOVA	 "/var/lib/nova/instances/"
 #define APRIL	 "0f6f2f0e-31a5-4f2b-9a35-5b0a9a4a7c11"
@@ -573,6 +574,128 @@ static void it_prints(void **state)
 	free(text);
 }
 
+static void volumes_in(const char *dir, const char *name, size_t len,
+		       long mtime)
+{
+	static const char bytes[64];
+	char path[TREE_PATH];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	tree_bytes(path, bytes, len, mtime);
+}
+
+/* A source, named after its directory, with volumes in DIR-lv. */
+static void add_volumes(enum rfs_source_kind kind, const char *name,
+			const char *host)
+{
+	char root[TREE_PATH], lv[TREE_PATH + 4];
+	struct rfs_source_spec spec = {
+		.kind = kind,
+		.name = name,
+		.host = host,
+		.volumes = lv,
+	};
+
+	snprintf(root, sizeof(root), "%s/%s", top, name);
+	snprintf(lv, sizeof(lv), "%s-lv", root);
+	if (access(root, F_OK) == 0)
+		spec.root = root;
+	if (rfs_site_add_source(&site, &spec, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+#define VOL	 "volume-00000143"
+#define VOL_UUID "a3b1c5d7-0000-4000-8000-00000000f143"
+#define NAMED	 "volume-" MAY
+#define ATTACHED                                                               \
+	"<disk type='block'><source dev='/dev/disk/by-path/x-"                 \
+	"iqn.2010-10.org.openstack:" VOL "-lun-1'/>"                           \
+	"<target dev='vdb'/><serial>" VOL_UUID "</serial></disk>"
+
+static void volumes_merge_by_name(void **state)
+{
+	const struct rfs_disk *disk;
+
+	(void)state;
+	volumes_in("bm0002-lv", VOL, 60, DIED);
+	volumes_in("bm0002-lv", "root", 60, DIED);
+	volumes_in("bm0002-lv", NAMED, 60, DIED);
+	volumes_in("old-lv", VOL ".img", 60, TAKEN);
+	volumes_in("bm0001-lv", VOL, 50, TAKEN);
+	volumes_in("bm0001-lv", "volume-00000001", 50, TAKEN);
+	add_volumes(RFS_DAMAGED, "bm0002", "bm0002");
+	add_volumes(RFS_LIVE, "bm0001", "bm0001");
+	add_volumes(RFS_BACKUP, "old", "bm0002");
+	scan();
+	assert_int_equal(rfs_inventory_disks(&inv, NULL, 0), 3);
+	disk = disk_of(VOL);
+	assert_string_equal(disk->instance->host->name, "bm0002");
+	assert_int_equal(disk->ncopies, 3);
+	assert_string_equal(disk->copies[0].source->origin.name, "bm0001");
+	assert_string_equal(disk->copies[1].source->origin.name, "bm0002");
+	assert_string_equal(disk->copies[2].source->origin.name, "old");
+	assert_int_equal(disk->copies[0].generation.size, 50);
+	assert_int_equal(disk->copies[0].format, RFS_FORMAT_RAW);
+	assert_ptr_equal(disk_of("volumes/" VOL), disk);
+	assert_string_equal(disk_of(MAY)->name, NAMED);
+	assert_string_equal(disk_of("volume-00000001")->instance->host->name,
+			    "bm0001");
+}
+
+static void a_volume_is_its_instances(void **state)
+{
+	const struct rfs_instance *i;
+
+	(void)state;
+	define("bm0002", "instance-00000007", APRIL, "april-ci",
+	       ATTACHED "<disk type='network'><source name='pool/" NAMED
+			"'/><target dev='vdc'/></disk>");
+	file_in("bm0002", APRIL, "disk", "raw", TAKEN);
+	volumes_in("bm0002-lv", VOL, 60, DIED);
+	add_volumes(RFS_DAMAGED, "bm0002", "bm0002");
+	scan();
+	i = named("april-ci");
+	assert_int_equal(i->nattachments, 2);
+	assert_ptr_equal(i->attachments[0].volume, disk_of(VOL));
+	assert_string_equal(i->attachments[0].target, "vdb");
+	assert_ptr_equal(disk_of(VOL_UUID), disk_of(VOL));
+	assert_ptr_equal(disk_of(VOL)->attached, i);
+	assert_null(i->attachments[1].volume);
+	expect_note("as vdc, and no source has that volume");
+}
+
+static void two_hosts_volumes_of_one_name_are_two(void **state)
+{
+	(void)state;
+	volumes_in("a-lv", VOL, 60, DIED);
+	volumes_in("b-lv", VOL, 50, DIED);
+	volumes_in("live-lv", VOL, 40, DIED);
+	add_volumes(RFS_DAMAGED, "a", "bm1.here");
+	add_volumes(RFS_DAMAGED, "b", "bm2.here");
+	add_volumes(RFS_LIVE, "live", "bm3");
+	scan();
+	assert_int_equal(rfs_inventory_disks(&inv, NULL, 0), 3);
+	assert_int_equal(disk_of(VOL "-bm1.here")->copies[0].generation.size,
+			 60);
+	assert_string_equal(disk_of(VOL "-bm1.here")->id, "bm1:volumes/" VOL);
+	assert_int_equal(disk_of(VOL "-bm2.here")->copies[0].generation.size,
+			 50);
+	/* Whose copy the live one is cannot be told. */
+	assert_int_equal(disk_of(VOL "-bm3")->copies[0].generation.size, 40);
+}
+
+static void names_of_volumes(void **state)
+{
+	(void)state;
+	assert_true(rfs_is_volume_name(VOL));
+	assert_true(rfs_is_volume_name(NAMED));
+	assert_false(rfs_is_volume_name("volume-0000014"));
+	assert_false(rfs_is_volume_name("volume-00000143-snap"));
+	assert_false(rfs_is_volume_name("volume-0000014G"));
+	assert_false(rfs_is_volume_name("_snapshot-" MAY));
+	assert_false(rfs_is_volume_name("volume-" MAY "x"));
+}
+
 #define IN_TREE(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -589,6 +712,10 @@ int main(void)
 		IN_TREE(a_tie_goes_to_the_damaged),
 		IN_TREE(a_rule_prefers_and_tells_the_format),
 		cmocka_unit_test(names_are_escaped),
+		cmocka_unit_test(names_of_volumes),
+		IN_TREE(volumes_merge_by_name),
+		IN_TREE(a_volume_is_its_instances),
+		IN_TREE(two_hosts_volumes_of_one_name_are_two),
 		IN_TREE(two_of_one_name_get_their_uuid),
 		IN_TREE(a_stolen_uuid_does_not_mix_disks),
 		IN_TREE(one_uuid_on_two_hosts_is_two_disks),

@@ -159,7 +159,6 @@ static void what_comes_later_is_refused_by_name(void **state)
 {
 	(void)state;
 	expect_refused("[site]\nfill = data\n", ":2", "use all or none");
-	expect_refused(SOURCE "volumes = /dev/vg\n", ":4", "'volumes' is not");
 	expect_refused(SOURCE "nbd = nbd://x\n", ":4", "not supported");
 	expect_refused("[others]\n", ":1", "not supported");
 }

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "site/open_place.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "core/cleanup.h"
+#include "site/volumes.h"
+
+int rfs_opener_volume(struct rfs_opener *op, const struct rfs_copy *copy,
+		      struct rfs_reader **ret, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *name = NULL;
+	int fd;
+
+	if (copy->packing != RFS_PACKED_NOT)
+		return rfs_fail(err, ENOTSUP,
+				"%s: is compressed, which this version does "
+				"not read; unpack it beside the original",
+				copy->path);
+	if (asprintf(&name, "%s:%s", copy->source->origin.name, copy->path) < 0)
+		return rfs_no_memory(err);
+	fd = rfs_volume_open(copy->path, err);
+	if (fd < 0)
+		return rfs_context(err, fd, "%s", copy->source->origin.name);
+	return rfs_opener_file(op, copy->source, fd, name, ret, err);
+}
