@@ -68,3 +68,10 @@ class Daemon:
         self.process.stderr.close()
         if status:
             raise SystemExit(f"rescuefs mount ended with {status}: {said}")
+
+    def end(self):
+        """However far it came; for the end of a test that failed."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            subprocess.run(["umount", "-l", self.mnt], check=False,
+                           stderr=subprocess.DEVNULL, timeout=30)

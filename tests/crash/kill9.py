@@ -21,7 +21,6 @@ import errno
 import json
 import os
 import random
-import subprocess
 import sys
 import threading
 import time
@@ -286,10 +285,7 @@ def main():
     try:
         test.run(kills)
     finally:
-        if test.daemon.process and test.daemon.process.poll() is None:
-            test.daemon.process.kill()
-            subprocess.run(["umount", "-l", test.daemon.mnt], check=False,
-                           stderr=subprocess.DEVNULL, timeout=30)
+        test.daemon.end()
 
 
 if __name__ == "__main__":

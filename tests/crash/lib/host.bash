@@ -1,9 +1,11 @@
 # shellcheck shell=bash
-# host.bash - a small damaged host with two instances, for the crash tests:
+# host.bash - a small damaged host with two instances and a backup of it with
+# one more, for the crash tests:
 #
 #   work   a qcow2 disk over a raw base, to be written to
 #   torn   a raw disk of 8 MiB, one sector in forty of which is bad; of the
 #          first half of these a backup has older bytes, of the rest nobody has
+#   kept   a raw disk that is in the backup alone: the page cache serves it
 #
 # It is an ext4 file system on a failing block device.
 
@@ -12,6 +14,7 @@ export CRASH=$ROOT/tests/crash
 export PYTHONDONTWRITEBYTECODE=1
 WORK_UUID=0f6f2f0e-31a5-4f2b-9a35-5b0a9a4a7c11
 TORN_UUID=11111111-aaaa-4aaa-8aaa-000000000001
+KEPT_UUID=22222222-bbbb-4bbb-8bbb-000000000002
 
 # host_make DIR: builds it there, once for a file; sets HOST.
 host_make()
@@ -41,6 +44,13 @@ host_make()
 	seeded_bytes "$RESCUEFS_SEED yesterday" $((4 << 20)) \
 		>"$backup/$NOVA/$TORN_UUID/disk"
 	touch -d '2 days ago' "$backup/$NOVA/$TORN_UUID/disk"
+	mkdir -p "$backup/$NOVA/$KEPT_UUID"
+	seeded_bytes "$RESCUEFS_SEED kept" 5000000 >"$HOST/kept.raw"
+	truncate -s 6000128 "$HOST/kept.raw"
+	cp "$HOST/kept.raw" "$backup/$NOVA/$KEPT_UUID/disk"
+	nova_disk_info "$backup" "$KEPT_UUID" disk=raw
+	nova_domain "$backup" instance-00000009 "$KEPT_UUID" kept m1.tiny 512 \
+		2f6a1c34-90be-4d0f-a1b7-7c5d3e2f1a08 disk
 	mkfs.ext4 -q -b 4096 -d "$root" "$HOST/host.img" 64M || return
 	host_faults >"$HOST/bad"
 	export BACKUP=$backup BAD=$HOST/bad
