@@ -53,15 +53,15 @@ static void keep_all(struct rfs_keeper *keeper)
 					    keeper->notes_seen, log_note, NULL);
 }
 
-/* True when the time has passed, false when it is to end. */
-static bool wait_a_while(struct rfs_keeper *keeper)
+/* True when a second has passed, false when it is to end. */
+static bool wait_a_second(struct rfs_keeper *keeper)
 {
 	struct timespec until;
 	int r = 0;
 	bool ends;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += RFS_KEEPER_SECONDS;
+	until.tv_sec += 1;
 	pthread_mutex_lock(&keeper->lock);
 	while (!keeper->ends && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&keeper->changed, &keeper->lock,
@@ -76,8 +76,14 @@ static void *keeper_main(void *data)
 	struct rfs_keeper *keeper = data;
 
 	read_further_ahead(keeper->mountpoint);
-	while (wait_a_while(keeper))
-		keep_all(keeper);
+	for (unsigned i = 1; wait_a_second(keeper); i++) {
+		/* A request that waits for a pass over a compressed copy would
+		 * hold up the end by minutes. */
+		if (fuse_session_exited(keeper->se))
+			rfs_opener_stop(keeper->tree->op);
+		if (i % RFS_KEEPER_SECONDS == 0)
+			keep_all(keeper);
+	}
 	return NULL;
 }
 
@@ -96,12 +102,15 @@ static int start_without_signals(struct rfs_keeper *keeper)
 }
 
 int rfs_keeper_start(struct rfs_keeper *keeper, const struct rfs_tree *tree,
-		     const char *mountpoint, struct rfs_error *err)
+		     struct fuse_session *se, const char *mountpoint,
+		     struct rfs_error *err)
 {
 	pthread_condattr_t attr;
 	int r;
 
-	*keeper = (struct rfs_keeper){ .tree = tree, .mountpoint = mountpoint };
+	*keeper = (struct rfs_keeper){ .tree = tree,
+				       .se = se,
+				       .mountpoint = mountpoint };
 	pthread_mutex_init(&keeper->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -248,7 +248,8 @@ int rfs_session_run(struct rfs_session *s, struct rfs_error *err)
 
 	if (fuse_set_signal_handlers(s->front.se) < 0)
 		return rfs_fail(err, EINVAL, "cannot catch signals");
-	r = rfs_keeper_start(&s->keeper, &s->front.tree, s->mountpoint, err);
+	r = rfs_keeper_start(&s->keeper, &s->front.tree, s->front.se,
+			     s->mountpoint, err);
 	if (r == 0)
 		r = serve(s->front.se, err);
 	/* In this order: no request may come once the disks are closed, and the

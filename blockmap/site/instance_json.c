@@ -64,6 +64,13 @@ static json_t *copy_json(const struct rfs_disk *disk, size_t i)
 	json_object_set_new(root, "path", rfs_json_text(copy->path));
 	json_object_set_new(root, "format", rfs_json_text(copy->format_name));
 	json_object_set_new(root, "format_by", json_string(copy->format_by));
+	json_object_set_new(
+		root, "packed",
+		rfs_json_text(
+			copy->packing
+				? copy->path +
+					  rfs_packed_strip(copy->path, NULL) + 1
+				: NULL));
 	json_object_set_new(root, "size",
 			    json_integer((json_int_t)copy->generation.size));
 	json_object_set_new(root, "mtime",

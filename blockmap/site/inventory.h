@@ -29,7 +29,7 @@ struct rfs_copy {
 	const struct rfs_source *source;
 	enum rfs_place place;
 	char *path; /* inside the source's root: "/var/lib/nova/..." */
-	enum rfs_packing packing; /* of a volume's file, told by its name */
+	enum rfs_packing packing; /* of that file, told by its name */
 	enum rfs_format format;
 	char *format_name;     /* "qcow2", "vmdk"... as described */
 	const char *format_by; /* "disk.info", "libvirt.xml", "domain XML",

@@ -125,6 +125,10 @@ static void print_copies(FILE *out, const struct rfs_disk *disk)
 		rfs_time_print(copy->as_of_ns, age);
 		fprintf(out, "%s%s %s", i ? ", " : "  ",
 			copy->source->origin.name, age);
+		if (copy->packing)
+			fprintf(out, " packed (%s)",
+				copy->path +
+					rfs_packed_strip(copy->path, NULL));
 		if (twin)
 			fprintf(out, " same as %s", twin->source->origin.name);
 	}

@@ -19,6 +19,7 @@
 #include "site/chain.h"
 #include "site/open_place.h"
 #include "site/rooted.h"
+#include "site/unpack.h"
 
 /* An opened link of a chain that other disks may share. */
 struct shared {
@@ -39,6 +40,7 @@ struct shared_list {
 struct rfs_opener {
 	const struct rfs_inventory *inv;
 	struct rfs_state *state;
+	struct rfs_unpacker *unpacker;
 	pthread_mutex_t lock; /* guards all below */
 	struct shared_list shared;
 	struct texts errors; /* what candidates point to */
@@ -73,9 +75,15 @@ int rfs_opener_new(const struct rfs_inventory *inv, struct rfs_state *state,
 		   struct rfs_opener **ret, struct rfs_error *err)
 {
 	struct rfs_opener *op = calloc(1, sizeof(*op));
+	int r;
 
 	if (!op)
 		return rfs_no_memory(err);
+	r = rfs_unpacker_new(state, &inv->site->notes, &op->unpacker, err);
+	if (r < 0) {
+		free(op);
+		return r;
+	}
 	op->inv = inv;
 	op->state = state;
 	pthread_mutex_init(&op->lock, NULL);
@@ -100,6 +108,7 @@ void rfs_opener_free(struct rfs_opener *op)
 		rfs_reader_unref(op->shared.items[i].reader);
 	}
 	free(op->shared.items);
+	rfs_unpacker_free(op->unpacker);
 	free_texts(&op->errors);
 	pthread_mutex_destroy(&op->lock);
 	free(op);
@@ -220,6 +229,48 @@ static int join_members(struct members *m, struct rfs_reader **ret,
 	return r;
 }
 
+/* The size and time that 'path' has in the source. */
+static int find_generation(const struct rfs_source *src, const char *path,
+			   struct rfs_generation *ret, struct rfs_error *err)
+{
+	struct stat st;
+	int r = rfs_rooted_stat(src->root_fd, path, &st, err);
+
+	if (r == 0)
+		*ret = (struct rfs_generation){ (uint64_t)st.st_size,
+						rfs_time_of(st.st_mtim) };
+	return r;
+}
+
+/* What a link names is there as a compressed copy only, perhaps. */
+static int open_packed_link(struct rfs_opener *op,
+			    const struct rfs_chain *chain,
+			    struct rfs_reader **ret, struct rfs_error *err)
+{
+	static const char *const endings[] = { ".gz", ".xz", ".zst", ".bz2" };
+	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
+	RFS_CLEANUP_FREE char *path = NULL;
+	struct rfs_generation generation;
+	enum rfs_packing packing;
+	int r = -ENOENT;
+
+	for (size_t i = 0; i < 4 && r == -ENOENT; i++) {
+		free(path);
+		if (asprintf(&path, "%s%s", chain->path, endings[i]) < 0) {
+			path = NULL;
+			return rfs_no_memory(err);
+		}
+		r = open_file(op, chain->source, path, &file, err);
+	}
+	if (r == 0)
+		r = find_generation(chain->source, path, &generation, err);
+	if (r < 0)
+		return r;
+	rfs_packed_strip(path, &packing);
+	return rfs_unpacker_open(op->unpacker, file, rfs_reader_name(file),
+				 packing, generation, 0, ret, err);
+}
+
 /* A backing file: a base image is healed, or even replaced, by one of the same
  * name and size on any source of any host; another file by its own
  * generation on the same host. */
@@ -247,6 +298,8 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 					    },
 					    &m);
 		}
+	if (!m.count && first == -ENOENT)
+		return open_packed_link(op, chain, ret, err);
 	if (!m.count)
 		return first;
 	if (first < 0)
@@ -395,13 +448,43 @@ static int open_copy_file(struct rfs_opener *op, const struct rfs_disk *disk,
 	m.count = first == 0;
 	for (size_t i = 0; i < disk->ncopies && healed; i++) {
 		other = &disk->copies[i];
-		if (other != copy &&
+		if (other != copy && other->packing == copy->packing &&
 		    rfs_generation_is_same(other->generation, copy->generation))
 			add_partner(op, other, &m);
 	}
 	if (!m.count)
 		return first;
 	return join_members(&m, ret, err);
+}
+
+/* What a raw disk must hold, by another copy of it that is not packed.  The
+ * size of a qcow2 file tells nothing of another one's. */
+static uint64_t expected_size(const struct rfs_disk *disk,
+			      const struct rfs_copy *copy)
+{
+	for (size_t i = 0; i < disk->ncopies; i++)
+		if (disk->copies[i].packing == RFS_PACKED_NOT &&
+		    disk->copies[i].format == RFS_FORMAT_RAW &&
+		    copy->format == RFS_FORMAT_RAW)
+			return disk->copies[i].generation.size;
+	return 0;
+}
+
+/* Gives up 'packed' for what is in it.  Alone it may be read otherwise than
+ * healed, so that the two do not share what the state keeps. */
+static int unpack_copy(struct rfs_opener *op, const struct rfs_disk *disk,
+		       const struct rfs_copy *copy, bool healed,
+		       struct rfs_reader **file, struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *packed = RFS_STEAL(*file);
+	RFS_CLEANUP_FREE char *object = NULL;
+
+	if (asprintf(&object, "%s:%s%s", copy->source->origin.name, copy->path,
+		     healed ? "" : " alone") < 0)
+		return rfs_no_memory(err);
+	return rfs_unpacker_open(op->unpacker, packed, object, copy->packing,
+				 copy->generation, expected_size(disk, copy),
+				 file, err);
 }
 
 static int open_copy(struct rfs_opener *op, const struct rfs_disk *disk,
@@ -425,16 +508,22 @@ static int open_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 				copy->source->origin.name, copy->path,
 				copy->format_name, copy->format_by);
 	r = open_copy_file(op, disk, copy, healed, &file, err);
+	if (r == 0 && copy->packing)
+		r = unpack_copy(op, disk, copy, healed, &file, err);
 	if (r < 0)
 		return r;
 	return decode(op, &chain, file, ret, err);
+}
+
+void rfs_opener_stop(struct rfs_opener *op)
+{
+	rfs_unpacker_stop(op->unpacker);
 }
 
 int rfs_opener_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 		    const struct rfs_copy *copy, struct rfs_reader **ret,
 		    struct rfs_error *err)
 {
-	(void)disk;
 	return open_copy(op, disk, copy, false, ret, err);
 }
 

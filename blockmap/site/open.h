@@ -46,6 +46,10 @@ int rfs_opener_file(struct rfs_opener *op, const struct rfs_source *source,
 		    int fd, const char *name, struct rfs_reader **ret,
 		    struct rfs_error *err);
 
+/* The mount is ending: whoever waits for a long pass over a compressed copy gets
+ * -EINTR soon.  Safe from any thread. */
+void rfs_opener_stop(struct rfs_opener *op);
+
 /* What was read off the damaged sources is safe when it returns. */
 int rfs_opener_sync(struct rfs_opener *op, struct rfs_error *err);
 

@@ -13,11 +13,6 @@ int rfs_opener_volume(struct rfs_opener *op, const struct rfs_copy *copy,
 	RFS_CLEANUP_FREE char *name = NULL;
 	int fd;
 
-	if (copy->packing != RFS_PACKED_NOT)
-		return rfs_fail(err, ENOTSUP,
-				"%s: is compressed, which this version does "
-				"not read; unpack it beside the original",
-				copy->path);
 	if (asprintf(&name, "%s:%s", copy->source->origin.name, copy->path) < 0)
 		return rfs_no_memory(err);
 	fd = rfs_volume_open(copy->path, err);

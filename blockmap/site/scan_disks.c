@@ -120,6 +120,30 @@ static int file_order(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+/* A compressed copy ("disk.gz") is one of the disk that its name without the
+ * ending is.  NULL without memory. */
+static char *disk_name(const char *file)
+{
+	return strndup(file, rfs_packed_strip(file, NULL));
+}
+
+static int add_name(const struct scan_group *group,
+		    struct rfs_instance *instance, const struct scan_dir *dir,
+		    const char *file)
+{
+	char *name = disk_name(file);
+	int r = -1;
+
+	if (name && is_disk(group, file))
+		r = add_disk(instance, file);
+	else if (name && is_disk(group, name))
+		r = add_disk(instance, name);
+	else if (name)
+		r = add_file(instance, dir, file);
+	free(name);
+	return r;
+}
+
 /* Each name that any source has, as a disk or as another file. */
 static int collect(const struct scan_group *group,
 		   struct rfs_instance *instance)
@@ -129,14 +153,9 @@ static int collect(const struct scan_group *group,
 	for (size_t i = 0; i < group->dirs.count; i++) {
 		const struct scan_dir *dir = group->dirs.items[i];
 
-		for (size_t j = 0; j < dir->files.count && r == 0; j++) {
-			const char *name = dir->files.items[j].name;
-
-			if (is_disk(group, name))
-				r = add_disk(instance, name);
-			else
-				r = add_file(instance, dir, name);
-		}
+		for (size_t j = 0; j < dir->files.count && r == 0; j++)
+			r = add_name(group, instance, dir,
+				     dir->files.items[j].name);
 	}
 	if (instance->ndisks)
 		qsort(instance->disks, instance->ndisks,
@@ -281,10 +300,39 @@ static int64_t age_of(const struct rfs_source *source,
 	return age;
 }
 
-static int add_copy(const struct scan_group *group, const struct scan_dir *dir,
-		    struct rfs_disk *disk)
+/* The file that a source has of a disk: itself, or else a compressed copy.  Of
+ * several the first is read, as they are listed. */
+static const struct scan_file *find_file(struct rfs_notes *notes,
+					 const struct scan_dir *dir,
+					 const struct rfs_disk *disk)
 {
 	const struct scan_file *file = rfs_scan_file(dir, disk->name);
+	size_t len = strlen(disk->name);
+
+	for (size_t i = 0; i < dir->files.count; i++) {
+		const struct scan_file *other = &dir->files.items[i];
+
+		if (other == file || strncmp(other->name, disk->name, len) ||
+		    !other->name[len] ||
+		    rfs_packed_strip(other->name, NULL) != len)
+			continue;
+		if (file)
+			rfs_notes_add(notes,
+				      "%s/%s: source %s has %s and %s; the "
+				      "first is read",
+				      disk->instance->tree_name, disk->name,
+				      dir->source->origin.name, file->name,
+				      other->name);
+		else
+			file = other;
+	}
+	return file;
+}
+
+static int add_copy(struct rfs_notes *notes, const struct scan_group *group,
+		    const struct scan_dir *dir, struct rfs_disk *disk)
+{
+	const struct scan_file *file = find_file(notes, dir, disk);
 	struct rfs_copy *grown, copy = { .source = dir->source };
 
 	if (!file)
@@ -296,8 +344,10 @@ static int add_copy(const struct scan_group *group, const struct scan_dir *dir,
 	copy.generation = file->generation;
 	copy.as_of_ns = age_of(dir->source, file->generation);
 	copy.format_name = strdup(format_of(group, dir, disk, &copy.format_by));
-	if (asprintf(&copy.path, "%s/%s", dir->path, disk->name) < 0)
+	if (asprintf(&copy.path, "%s/%s", dir->path, file->name) < 0)
 		copy.path = NULL;
+	if (strcmp(file->name, disk->name) != 0)
+		rfs_packed_strip(file->name, &copy.packing);
 	if (copy.format_name)
 		copy.format = format_kind(copy.format_name);
 	disk->copies[disk->ncopies++] = copy;
@@ -430,7 +480,8 @@ int rfs_scan_disks(struct rfs_site *site, const struct scan_group *group,
 			break;
 		disk->rule = find_rule(site, disk);
 		for (size_t j = 0; j < group->dirs.count && r == 0; j++)
-			r = add_copy(group, group->dirs.items[j], disk);
+			r = add_copy(&site->notes, group, group->dirs.items[j],
+				     disk);
 		sort_copies(disk);
 		if (r == 0)
 			note_formats(&site->notes, disk);

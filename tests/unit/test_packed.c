@@ -253,9 +253,10 @@ static uint64_t touch_it(struct scene *s)
 
 static void each_text(const char *text, void *data)
 {
-	char **all = data;
+	char **all = data, *was = *all;
 
-	assert_true(asprintf(all, "%s%s\n", *all ? *all : "", text) > 0);
+	assert_true(asprintf(all, "%s%s\n", was ? was : "", text) > 0);
+	free(was);
 }
 
 static bool is_noted(struct scene *s, const char *part)
