@@ -136,6 +136,13 @@ served()
 	[ "$(stat -c %s "$MNT/instances/torn/disk")" -ge 5000000 ]
 }
 
+@test "a compressed copy of a volume" {
+	mkdir "$W/lv"
+	gzip -c "$TRUTH" >"$W/lv/volume-00000143.gz"
+	rescue_mount "$W" --backup "$DIR,name=lv,volumes=$W/lv/volume-*.gz"
+	client cmp "$MNT/volumes/volume-00000143" "$TRUTH"
+}
+
 @test "damage costs a block where blocks have checksums, and nothing is wrong" {
 	xz -T2 --block-size=512KiB -0c "$TRUTH" >"$DIR/disk.xz"
 	printf XXXX | dd of="$DIR/disk.xz" bs=1 seek=2000000 conv=notrunc \
@@ -216,12 +223,15 @@ is_begun()
 	[ "$(daemon_read)" -lt $((size / 2)) ]
 }
 
-@test "unmounting does not wait for an index that is being built" {
-	seq 1 60000000 | gzip -1c >"$DIR/disk.gz"
+@test "the end of the mount does not wait for an index that is being built" {
+	seq 1 40000000 | gzip -1c >"$W/one"
+	for _ in {1..12}; do
+		cat "$W/one"
+	done >"$DIR/disk.gz"
 	rescue_mount "$W"
 	client cat "$MNT/instances/kept/disk" >/dev/null 2>&1 3>&- &
 	wait_until 20 is_begun
-	fusermount3 -uz "$MNT"
+	kill -TERM "$(cut -d' ' -f1 "$STATE/lock")"
 	wait_until 20 flock -n "$W/state/lock" true
 	run ! grep -rq rfspack "$W/state/data" # it was not finished
 	wait $! || true
