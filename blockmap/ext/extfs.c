@@ -66,7 +66,11 @@ static bool has_sane_sizes(const struct ext2_super_block *sb, uint32_t bs,
 	return is_power_of_two(inode) && inode >= EXT2_GOOD_OLD_INODE_SIZE &&
 	       inode <= bs && is_power_of_two(desc) &&
 	       desc >= EXT2_MIN_DESC_SIZE && desc <= EXT2_MAX_DESC_SIZE &&
-	       groups <= DESCRIPTORS_MAX / desc;
+	       groups <= DESCRIPTORS_MAX / desc &&
+	       /* The inode tables fit in. */
+	       (groups - 1) * ext2fs_le32_to_cpu(sb->s_inodes_per_group) /
+			       (bs / inode) <=
+		       super_blocks(sb);
 }
 
 /* Bounds for all that libext2fs and the rest of this folder multiply and
@@ -406,7 +410,7 @@ static int add_supers(const struct rfs_extfs *x, dgrp_t g,
 {
 	blk64_t super, old_desc, new_desc;
 	blk_t used;
-	uint64_t n = x->fs->desc_blocks + x->fs->super->s_reserved_gdt_blocks;
+	uint64_t n = x->fs->desc_blocks;
 
 	ext2fs_super_and_bgd_loc2(x->fs, g, &super, &old_desc, &new_desc,
 				  &used);
@@ -418,6 +422,12 @@ static int add_supers(const struct rfs_extfs *x, dgrp_t g,
 		return -ENOMEM;
 	if (old_desc && add_table(x, list, RFS_PART_DESCRIPTORS, g,
 				  rfs_extfs_blocks(x, old_desc, n)) < 0)
+		return -ENOMEM;
+	if (old_desc &&
+	    add_table(x, list, RFS_PART_RESERVED, g,
+		      rfs_extfs_blocks(x, old_desc + n,
+				       x->fs->super->s_reserved_gdt_blocks)) <
+		    0)
 		return -ENOMEM;
 	if (new_desc && add_table(x, list, RFS_PART_DESCRIPTORS, g,
 				  rfs_extfs_blocks(x, new_desc, 1)) < 0)

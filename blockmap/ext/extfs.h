@@ -49,8 +49,9 @@ uint64_t rfs_extfs_size(const struct rfs_extfs *x);
 
 /* What a group's own tables are. */
 enum rfs_table_part {
-	RFS_PART_SUPER,	      /* a superblock, the first or a spare one */
-	RFS_PART_DESCRIPTORS, /* group descriptors, and room for more of them */
+	RFS_PART_SUPER, /* a superblock, the first or a spare one */
+	RFS_PART_DESCRIPTORS,
+	RFS_PART_RESERVED, /* room for more descriptors */
 	RFS_PART_BLOCK_BITMAP,
 	RFS_PART_INODE_BITMAP,
 	RFS_PART_INODES, /* the group's part of the inode table */
