@@ -20,7 +20,8 @@ static int64_t first_mtime(const struct rfs_disk *disk)
 {
 	int64_t t = disk->ncopies ? disk->copies[0].generation.mtime_ns : 0;
 
-	if (t == RFS_TIME_NOW)
+	if (t == RFS_TIME_NOW ||
+	    (t == RFS_TIME_UNKNOWN && disk->copies[0].source->kind == RFS_LIVE))
 		return rfs_now_ns();
 	return t == RFS_TIME_UNKNOWN ? 0 : t;
 }

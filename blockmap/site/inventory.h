@@ -22,6 +22,7 @@ enum rfs_place {
 	RFS_IN_ROOT, /* a file of the source's tree; 'path' is inside its root */
 	RFS_VOLUME,  /* a file or device that 'volumes' names: 'path' as the
 		      * user's own system has it */
+	RFS_EXPORT,  /* of the source's NBD server: 'path' is its name */
 };
 
 /* One disk as one source holds it. */
@@ -34,7 +35,8 @@ struct rfs_copy {
 	char *format_name;     /* "qcow2", "vmdk"... as described */
 	const char *format_by; /* "disk.info", "libvirt.xml", "domain XML",
 				* "site file"; "layout" (disk.config, which
-				* nova writes raw); "nothing": raw (P9) */
+				* nova writes raw, and
+				* volumes); "export"; "nothing": raw (P9) */
 	struct rfs_generation generation; /* of the file */
 	int64_t as_of_ns; /* the age of the copy (design, rule 2) */
 };

@@ -19,21 +19,11 @@
 #include "site/chain.h"
 #include "site/open_place.h"
 #include "site/rooted.h"
+#include "site/shelf.h"
 #include "site/unpack.h"
-
-/* An opened link of a chain that other disks may share. */
-struct shared {
-	char *key;
-	struct rfs_reader *reader;
-};
 
 struct texts {
 	char **items;
-	size_t count, room;
-};
-
-struct shared_list {
-	struct shared *items;
 	size_t count, room;
 };
 
@@ -41,9 +31,9 @@ struct rfs_opener {
 	const struct rfs_inventory *inv;
 	struct rfs_state *state;
 	struct rfs_unpacker *unpacker;
-	pthread_mutex_t lock; /* guards all below */
-	struct shared_list shared;
-	struct texts errors; /* what candidates point to */
+	struct rfs_shelf shelf; /* links of chains, and exports */
+	pthread_mutex_t lock;	/* guards all below */
+	struct texts errors;	/* what candidates point to */
 	/* A refresh: files that changed since they were rescued are taken as
 	 * they are now.  Set before others know of the opener. */
 	bool renews;
@@ -87,6 +77,7 @@ int rfs_opener_new(const struct rfs_inventory *inv, struct rfs_state *state,
 	op->inv = inv;
 	op->state = state;
 	pthread_mutex_init(&op->lock, NULL);
+	rfs_shelf_init(&op->shelf);
 	number_sources(op);
 	*ret = op;
 	return 0;
@@ -103,11 +94,7 @@ void rfs_opener_free(struct rfs_opener *op)
 {
 	if (!op)
 		return;
-	for (size_t i = 0; i < op->shared.count; i++) {
-		free(op->shared.items[i].key);
-		rfs_reader_unref(op->shared.items[i].reader);
-	}
-	free(op->shared.items);
+	rfs_shelf_fini(&op->shelf);
 	rfs_unpacker_free(op->unpacker);
 	free_texts(&op->errors);
 	pthread_mutex_destroy(&op->lock);
@@ -180,11 +167,32 @@ static int open_file(struct rfs_opener *op, const struct rfs_source *src,
 	return rfs_opener_file(op, src, fd, name, ret, err);
 }
 
+/* One connection for all who read it: some servers take no second one. */
+static int open_export(struct rfs_opener *op, const struct rfs_copy *copy,
+		       struct rfs_reader **ret, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *key = NULL;
+	int r;
+
+	if (asprintf(&key, "export:%s:%s", copy->source->origin.name,
+		     copy->path) < 0)
+		return rfs_no_memory(err);
+	*ret = rfs_shelf_find(&op->shelf, key);
+	if (*ret)
+		return 0;
+	r = rfs_opener_export(op, copy, ret, err);
+	if (r == 0)
+		rfs_shelf_add(&op->shelf, key, *ret);
+	return r;
+}
+
 static int open_place(struct rfs_opener *op, const struct rfs_copy *copy,
 		      struct rfs_reader **ret, struct rfs_error *err)
 {
 	if (copy->place == RFS_VOLUME)
 		return rfs_opener_volume(op, copy, ret, err);
+	if (copy->place == RFS_EXPORT)
+		return open_export(op, copy, ret, err);
 	return open_file(op, copy->source, copy->path, ret, err);
 }
 
@@ -311,35 +319,6 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 	return join_members(&m, ret, err);
 }
 
-static struct rfs_reader *find_shared(struct rfs_opener *op, const char *key)
-{
-	struct rfs_reader *rd = NULL;
-
-	pthread_mutex_lock(&op->lock);
-	for (size_t i = 0; i < op->shared.count && !rd; i++)
-		if (strcmp(op->shared.items[i].key, key) == 0)
-			rd = rfs_reader_ref(op->shared.items[i].reader);
-	pthread_mutex_unlock(&op->lock);
-	return rd;
-}
-
-/* Two threads may have opened the same link at once: the later one's is used
- * by its disk alone, which costs memory and nothing else. */
-static void add_shared(struct rfs_opener *op, const char *key,
-		       struct rfs_reader *rd)
-{
-	struct shared item = { strdup(key), rd };
-
-	pthread_mutex_lock(&op->lock);
-	if (item.key && RFS_VEC_ROOM(&op->shared) == 0) {
-		rfs_reader_ref(rd);
-		op->shared.items[op->shared.count++] = item;
-	} else {
-		free(item.key);
-	}
-	pthread_mutex_unlock(&op->lock);
-}
-
 static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
 		  struct rfs_reader *file, struct rfs_reader **ret,
 		  struct rfs_error *err);
@@ -355,14 +334,14 @@ static int open_next(struct rfs_opener *op, const struct rfs_chain *next,
 	if (asprintf(&key, "%s:%s:%d:%d", next->source->origin.name, next->path,
 		     next->healed, next->is_qcow2) < 0)
 		return rfs_no_memory(err);
-	*ret = find_shared(op, key);
+	*ret = rfs_shelf_find(&op->shelf, key);
 	if (*ret)
 		return 0;
 	r = open_link(op, next, &file, err);
 	if (r == 0)
 		r = decode(op, next, file, ret, err);
 	if (r == 0)
-		add_shared(op, key, *ret);
+		rfs_shelf_add(&op->shelf, key, *ret);
 	return r;
 }
 
@@ -463,7 +442,9 @@ static uint64_t expected_size(const struct rfs_disk *disk,
 			      const struct rfs_copy *copy)
 {
 	for (size_t i = 0; i < disk->ncopies; i++)
+		/* A live one may have been made anew, in another size. */
 		if (disk->copies[i].packing == RFS_PACKED_NOT &&
+		    disk->copies[i].source->kind != RFS_LIVE &&
 		    disk->copies[i].format == RFS_FORMAT_RAW &&
 		    copy->format == RFS_FORMAT_RAW)
 			return disk->copies[i].generation.size;

@@ -20,3 +20,27 @@ int rfs_opener_volume(struct rfs_opener *op, const struct rfs_copy *copy,
 		return rfs_context(err, fd, "%s", copy->source->origin.name);
 	return rfs_opener_file(op, copy->source, fd, name, ret, err);
 }
+
+int rfs_opener_export(struct rfs_opener *op, const struct rfs_copy *copy,
+		      struct rfs_reader **ret, struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *export = NULL;
+	RFS_CLEANUP_FREE char *name = NULL;
+	struct rfs_nbd_config config = {
+		.uri = copy->source->nbd,
+		.export = copy->path,
+		.origin = &copy->source->origin,
+		.notes = &rfs_opener_inventory(op)->site->notes,
+		.deadline_ms = RFS_NBD_DEADLINE_MS,
+	};
+	int r;
+
+	if (asprintf(&name, "%s:export %s", copy->source->origin.name,
+		     copy->path) < 0)
+		return rfs_no_memory(err);
+	config.name = name;
+	r = rfs_nbd_open(&config, &export, err);
+	if (r < 0)
+		return r;
+	return rfs_guard_open(export, rfs_opener_state(op), name, ret, err);
+}

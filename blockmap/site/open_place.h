@@ -9,4 +9,8 @@
 int rfs_opener_volume(struct rfs_opener *op, const struct rfs_copy *copy,
 		      struct rfs_reader **ret, struct rfs_error *err);
 
+/* An export of the copy's NBD server. */
+int rfs_opener_export(struct rfs_opener *op, const struct rfs_copy *copy,
+		      struct rfs_reader **ret, struct rfs_error *err);
+
 #endif /* RESCUEFS_SITE_OPEN_PLACE_H */

@@ -216,6 +216,10 @@ static int make_instances(struct scan *scan, struct rfs_error *err)
 				   err);
 	if (r == 0)
 		r = rfs_scan_volumes(inv, scan->trees, scan->ntrees, err);
+	if (r == 0)
+		r = rfs_scan_exports(inv, scan->trees, scan->ntrees, err);
+	if (r == 0)
+		r = rfs_scan_end_volumes(inv, err);
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = rfs_scan_attach(scan->site, inv, &scan->groups.items[i],
 				    order[i], err);

@@ -5,6 +5,7 @@
  *   scan_group.c     says which directories of a host are the same instance
  *   scan_instance.c  makes an instance of such a group: facts, disks, names
  *   scan_volumes.c   finds the volumes, and whose they are
+ *   scan_exports.c   finds which disks the exports of NBD servers are
  *   scan.c           runs these for all sources
  */
 #ifndef RESCUEFS_SITE_SCAN_H
@@ -120,6 +121,16 @@ int rfs_scan_list_volumes(struct scan_tree *tree, struct rfs_error *err);
 /* Makes disks of the volumes of all sources. */
 int rfs_scan_volumes(struct rfs_inventory *inv, struct scan_tree *trees,
 		     size_t ntrees, struct rfs_error *err);
+/* The same of the exports of NBD servers, which are disks of instances, or
+ * volumes, by their names.  After the volumes. */
+int rfs_scan_exports(struct rfs_inventory *inv, struct scan_tree *trees,
+		     size_t ntrees, struct rfs_error *err);
+/* Adds one volume's copy, to a new disk if need be. */
+int rfs_scan_add_volume(struct rfs_inventory *inv, const struct rfs_site *site,
+			const char *name, const struct rfs_copy *copy,
+			struct rfs_error *err);
+/* Names and sorts the volumes, once all are there. */
+int rfs_scan_end_volumes(struct rfs_inventory *inv, struct rfs_error *err);
 /* What the descriptions of a group say of volumes. */
 int rfs_scan_attach(struct rfs_site *site, struct rfs_inventory *inv,
 		    const struct scan_group *group,

@@ -295,7 +295,9 @@ static int64_t age_of(const struct rfs_source *source,
 {
 	int64_t age = rfs_source_as_of(source);
 
-	if (source->kind == RFS_BACKUP && generation.mtime_ns < age)
+	if (source->kind == RFS_BACKUP &&
+	    generation.mtime_ns != RFS_TIME_UNKNOWN &&
+	    generation.mtime_ns < age)
 		age = generation.mtime_ns;
 	return age;
 }
@@ -421,10 +423,14 @@ int rfs_scan_add_copy(const struct rfs_site *site, struct rfs_disk *disk,
 	*added = *copy;
 	added->path = strdup(copy->path);
 	added->format_by = "layout";
-	if (disk->rule && disk->rule->format)
+	/* What a server exports it has decoded. */
+	if (copy->place == RFS_EXPORT)
+		added->format_by = "export";
+	else if (disk->rule && disk->rule->format)
 		added->format_by = "site file";
-	added->format_name = strdup(
-		disk->rule && disk->rule->format ? disk->rule->format : "raw");
+	added->format_name = strdup(strcmp(added->format_by, "site file")
+					    ? "raw"
+					    : disk->rule->format);
 	if (!added->path || !added->format_name) {
 		free(added->path);
 		free(added->format_name);

@@ -132,10 +132,30 @@ static struct rfs_disk *add_disk(const struct rfs_inventory *inv,
 	return disk->name && disk->id ? disk : NULL;
 }
 
+int rfs_scan_add_volume(struct rfs_inventory *inv, const struct rfs_site *site,
+			const char *name, const struct rfs_copy *copy,
+			struct rfs_error *err)
+{
+	struct rfs_host *host = find_host(inv, copy->source->host);
+	struct rfs_instance *volumes;
+	struct rfs_disk *disk = NULL;
+
+	volumes = host ? volumes_of(inv, host) : NULL;
+	if (!volumes)
+		return rfs_no_memory(err);
+	disk = find_disk(volumes, name);
+	if (!disk && copy->source->kind == RFS_LIVE)
+		disk = find_anywhere(inv, name);
+	if (!disk)
+		disk = add_disk(inv, volumes, name);
+	if (!disk || rfs_scan_add_copy(site, disk, copy) < 0)
+		return rfs_no_memory(err);
+	return 0;
+}
+
 static int add_copy(struct rfs_inventory *inv, const struct scan_tree *tree,
 		    const struct rfs_volume *volume, struct rfs_error *err)
 {
-	struct rfs_host *host = find_host(inv, tree->source->host);
 	const struct rfs_copy copy = {
 		.source = tree->source,
 		.place = RFS_VOLUME,
@@ -143,20 +163,8 @@ static int add_copy(struct rfs_inventory *inv, const struct scan_tree *tree,
 		.packing = volume->packing,
 		.generation = volume->generation,
 	};
-	struct rfs_instance *volumes;
-	struct rfs_disk *disk = NULL;
 
-	volumes = host ? volumes_of(inv, host) : NULL;
-	if (!volumes)
-		return rfs_no_memory(err);
-	disk = find_disk(volumes, volume->name);
-	if (!disk && tree->source->kind == RFS_LIVE)
-		disk = find_anywhere(inv, volume->name);
-	if (!disk)
-		disk = add_disk(inv, volumes, volume->name);
-	if (!disk || rfs_scan_add_copy(tree->site, disk, &copy) < 0)
-		return rfs_no_memory(err);
-	return 0;
+	return rfs_scan_add_volume(inv, tree->site, volume->name, &copy, err);
 }
 
 static int add_copies(struct rfs_inventory *inv, const struct scan_tree *tree,
@@ -238,8 +246,13 @@ int rfs_scan_volumes(struct rfs_inventory *inv, struct scan_tree *trees,
 		for (size_t i = 0; i < ntrees && r == 0; i++)
 			if ((trees[i].source->kind == RFS_LIVE) == live)
 				r = add_copies(inv, &trees[i], err);
-	if (r == 0)
-		r = name_apart(inv, err);
+	return r;
+}
+
+int rfs_scan_end_volumes(struct rfs_inventory *inv, struct rfs_error *err)
+{
+	int r = name_apart(inv, err);
+
 	sort_volumes(inv);
 	return r;
 }

@@ -13,6 +13,10 @@
 #include "site/site_path.h"
 #include "site/volumes.h"
 
+/* How long a server may take to tell what it has, before the mount comes up
+ * without it. */
+#define SERVER_WAIT_MS 5000
+
 enum rfs_store_mode rfs_source_store(const struct rfs_site *site,
 				     const struct rfs_source *source)
 {
@@ -79,6 +83,8 @@ static void free_source(struct rfs_source *source)
 	free(source->host);
 	free(source->root);
 	free(source->volumes);
+	free(source->nbd);
+	rfs_nbd_exports_fini(&source->exports);
 	free(source->open_error);
 	free(source);
 }
@@ -99,6 +105,11 @@ void rfs_site_fini(struct rfs_site *site)
 	for (size_t i = 0; i < site->nrules; i++)
 		fini_rule(&site->rules[i]);
 	free(site->sources);
+	for (size_t i = 0; i < site->nexports; i++) {
+		free(site->exports[i].export);
+		free(site->exports[i].disk);
+	}
+	free(site->exports);
 	free(site->rules);
 	free(site->name);
 	free(site->state_dir);
@@ -108,12 +119,15 @@ void rfs_site_fini(struct rfs_site *site)
 
 bool rfs_source_is_open(const struct rfs_source *source)
 {
-	return source->root_fd >= 0 || source->has_volumes;
+	return source->root_fd >= 0 || source->has_volumes ||
+	       source->has_exports;
 }
 
 const char *rfs_source_place(const struct rfs_source *source)
 {
-	return source->root ? source->root : source->volumes;
+	if (source->root)
+		return source->root;
+	return source->volumes ? source->volumes : source->nbd;
 }
 
 struct rfs_source *rfs_site_find_source(const struct rfs_site *site,
@@ -148,12 +162,28 @@ static char *longer_name(const char *path, const char *name)
 	return NULL;
 }
 
+/* "nbd://bm0001.the.re:10809/x" is bm0001.the.re; a socket has no name. */
+static char *name_of_server(const char *uri)
+{
+	const char *host = strstr(uri, "://") + 3;
+	size_t len = strcspn(host, ":/?");
+	char *name = strndup(host, len);
+
+	if (name && rfs_name_check("source", name, NULL) < 0) {
+		free(name);
+		name = strdup("nbd");
+	}
+	return name;
+}
+
 /* A name for a source or a host out of a path's last component. */
 static char *name_of_path(const struct rfs_source *source)
 {
 	const char *last = rfs_path_last(rfs_source_place(source));
 	char *name;
 
+	if (!source->root && !source->volumes)
+		return name_of_server(source->nbd);
 	if (rfs_name_check("source", last, NULL) == 0)
 		return strdup(last);
 	name = strdup(last);
@@ -324,13 +354,26 @@ static int check_spec(const struct rfs_source_spec *spec, struct rfs_error *err)
 {
 	int r = 0;
 
-	if (!is_said(spec->root) && !is_said(spec->volumes))
+	if (!is_said(spec->root) && !is_said(spec->volumes) &&
+	    !is_said(spec->nbd))
 		return rfs_fail(err, EINVAL,
 				"a %s source needs a root, the directory "
-				"where it is mounted, or volumes",
+				"where it is mounted, or volumes, or nbd",
 				rfs_source_kind_name(spec->kind));
+	if (is_said(spec->nbd) && !rfs_is_nbd_uri(spec->nbd))
+		return rfs_fail(err, EINVAL,
+				"nbd = %s: must begin with nbd://, nbds://, "
+				"nbd+unix:// or nbds+unix://",
+				spec->nbd);
+	if (is_said(spec->nbd) && spec->kind == RFS_DAMAGED)
+		return rfs_fail(err, EINVAL,
+				"%s: a damaged source is read directly, so "
+				"that its disk can be spared; an NBD server "
+				"is a live source or a backup",
+				spec->nbd);
 	if ((spec->root && strpbrk(spec->root, "\n\r")) ||
-	    (spec->volumes && strpbrk(spec->volumes, "\n\r")))
+	    (spec->volumes && strpbrk(spec->volumes, "\n\r")) ||
+	    (spec->nbd && strpbrk(spec->nbd, "\n\r")))
 		return rfs_fail(err, EINVAL, "a path has no line breaks");
 	if (spec->name)
 		r = rfs_name_check("source", spec->name, err);
@@ -372,10 +415,13 @@ static int fill_source(const struct rfs_site *site, struct rfs_source *source,
 		source->root = rfs_path_absolute(NULL, spec->root);
 	if (is_said(spec->volumes))
 		source->volumes = rfs_path_absolute(NULL, spec->volumes);
+	if (is_said(spec->nbd))
+		source->nbd = strdup(spec->nbd);
 	source->host_made = !spec->host;
 	source->host = strdup(spec->host ? spec->host : "");
 	if (!source->root != !is_said(spec->root) ||
-	    !source->volumes != !is_said(spec->volumes) || !source->host)
+	    !source->volumes != !is_said(spec->volumes) ||
+	    !source->nbd != !is_said(spec->nbd) || !source->host)
 		return rfs_no_memory(err);
 	r = date_source(source, spec->taken, err);
 	if (r < 0)
@@ -465,6 +511,16 @@ static void open_volumes(struct rfs_site *site, struct rfs_source *source)
 		keep_open_error(site, source, why.text);
 }
 
+static void open_server(struct rfs_site *site, struct rfs_source *source)
+{
+	struct rfs_error why = RFS_ERROR_INIT;
+
+	source->has_exports = rfs_nbd_list(source->nbd, SERVER_WAIT_MS,
+					   &source->exports, &why) == 0;
+	if (!source->has_exports)
+		keep_open_error(site, source, why.text);
+}
+
 static int open_source(struct rfs_site *site, struct rfs_source *source,
 		       struct rfs_error *err)
 {
@@ -478,6 +534,8 @@ static int open_source(struct rfs_site *site, struct rfs_source *source,
 		open_root(site, source);
 	if (source->volumes && !source->has_volumes)
 		open_volumes(site, source);
+	if (source->nbd && !source->has_exports)
+		open_server(site, source);
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 #include "core/notes.h"
 #include "core/reader.h"
 #include "core/store.h"
+#include "readers/nbd.h"
 
 struct rfs_worker;
 
@@ -47,7 +48,10 @@ struct rfs_source {
 	char *root;	  /* as the user said it, made absolute; NULL: none */
 	char *volumes;	  /* a directory or a pattern, absolute; NULL: none */
 	bool has_volumes; /* they could be looked for */
-	int root_fd;	  /* O_PATH directory; -1 until opened */
+	char *nbd;	  /* the URI of a server; NULL: none */
+	bool has_exports; /* it could be asked for them */
+	struct rfs_nbd_exports exports;
+	int root_fd;		   /* O_PATH directory; -1 until opened */
 	struct rfs_worker *worker; /* reads a damaged source's files; or NULL */
 	int64_t taken_ns;  /* told by the user or the path, or unknown */
 	int64_t newest_ns; /* newest modification that the scan saw */
@@ -64,6 +68,11 @@ struct rfs_disk_rule {
 	int fill;      /* enum rfs_fill, or -1 for the site's */
 };
 
+/* "[export NAME]": which disk an export of an NBD server is. */
+struct rfs_export_rule {
+	char *export, *disk;
+};
+
 struct rfs_site {
 	char *name;	 /* from the file's name or the first damaged host */
 	bool name_made;	 /* from the host: may change as sources are added */
@@ -75,14 +84,17 @@ struct rfs_site {
 	size_t nsources;
 	struct rfs_disk_rule *rules;
 	size_t nrules;
+	struct rfs_export_rule *exports;
+	size_t nexports;
 	struct rfs_notes notes;
 };
 
 /* What options say; the strings are the caller's. */
 struct rfs_source_spec {
 	enum rfs_source_kind kind;
-	const char *root;    /* NULL where 'volumes' is said */
+	const char *root;    /* NULL where 'volumes' or 'nbd' is said */
 	const char *volumes; /* a directory or a pattern, or NULL */
+	const char *nbd;     /* the URI of a server, or NULL */
 	const char *name;    /* NULL: made from the path */
 	const char *host; /* NULL: made from the paths, see docs/site-file.md */
 	const char *taken; /* NULL: told by a date in the path, or unknown */
@@ -103,7 +115,8 @@ int rfs_site_add_source(struct rfs_site *site,
 			struct rfs_error *err);
 
 /* The same from an option's text,
- * "DIR[,volumes=PATTERN][,taken=TIME][,name=N][,host=H]". */
+ * "DIR[,volumes=PATTERN][,taken=TIME][,name=N][,host=H]"; DIR may be the URI of
+ * an NBD server. */
 int rfs_site_add_option(struct rfs_site *site, enum rfs_source_kind kind,
 			const char *text, struct rfs_error *err);
 
@@ -115,7 +128,7 @@ int rfs_site_add_volumes(struct rfs_site *site, const char *path,
 /* True if anything of it could be opened. */
 bool rfs_source_is_open(const struct rfs_source *source);
 
-/* Where it is, for people: its root, else its volumes. */
+/* Where it is, for people: its root, else its volumes, else its server. */
 const char *rfs_source_place(const struct rfs_source *source);
 
 struct rfs_source *rfs_site_find_source(const struct rfs_site *site,

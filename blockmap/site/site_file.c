@@ -27,6 +27,7 @@ enum section {
 	SITE_SECTION,
 	SOURCE_SECTION,
 	DISK_SECTION,
+	EXPORT_SECTION,
 };
 
 struct prefer_line {
@@ -47,7 +48,7 @@ struct parse {
 	size_t nseen;
 	/* The [source] being read; the strings are owned here. */
 	int kind;
-	char *name, *host, *root, *volumes, *taken, *store;
+	char *name, *host, *root, *volumes, *nbd, *taken, *store;
 	/* Where each rule's 'prefer' stands. */
 	struct {
 		struct prefer_line *items;
@@ -129,7 +130,8 @@ static bool is_listed(const char *list, const char *word)
 
 static const char *section_name(enum section section)
 {
-	static const char *const names[] = { "", "site", "source", "disk" };
+	static const char *const names[] = { "", "site", "source", "disk",
+					     "export" };
 
 	return names[section];
 }
@@ -138,7 +140,8 @@ static const char *section_keys(enum section section)
 {
 	static const char *const keys[] = {
 		"", "state fill lost store",
-		"kind host root volumes taken store", "prefer format lost fill"
+		"kind host root volumes nbd taken store",
+		"prefer format lost fill", "disk"
 	};
 
 	return keys[section];
@@ -147,7 +150,7 @@ static const char *section_keys(enum section section)
 /* Keys that the format has, and this version does not read. */
 static const char *section_later(enum section section)
 {
-	static const char *const keys[] = { "", "", "nbd", "" };
+	static const char *const keys[] = { "", "", "", "", "" };
 
 	return keys[section];
 }
@@ -259,6 +262,8 @@ static int source_key(struct parse *p, const char *key, const char *value)
 		return keep(p, &p->host, value);
 	if (!strcmp(key, "taken"))
 		return keep(p, &p->taken, value);
+	if (!strcmp(key, "nbd"))
+		return keep(p, &p->nbd, value);
 	if (!strcmp(key, "store")) {
 		int r = choose_store(p, value);
 
@@ -331,6 +336,8 @@ static int handle(void *data, const char *section, const char *key,
 		site_key(p, key, value);
 	else if (p->section == SOURCE_SECTION)
 		source_key(p, key, value);
+	else if (p->section == EXPORT_SECTION)
+		keep(p, &p->site->exports[p->site->nexports - 1].disk, value);
 	else
 		disk_key(p, key, value);
 	return p->r == 0;
@@ -342,6 +349,7 @@ static int finish_source(struct parse *p)
 		.kind = (enum rfs_source_kind)p->kind,
 		.root = p->root,
 		.volumes = p->volumes,
+		.nbd = p->nbd,
 		.name = p->name,
 		.host = p->host ? p->host : p->name,
 		.taken = p->taken,
@@ -363,10 +371,11 @@ static void drop_source(struct parse *p)
 	free(p->host);
 	free(p->root);
 	free(p->volumes);
+	free(p->nbd);
 	free(p->taken);
 	free(p->store);
 	p->name = p->host = p->root = p->taken = p->store = NULL;
-	p->volumes = NULL;
+	p->volumes = p->nbd = NULL;
 	p->kind = -1;
 }
 
@@ -382,6 +391,11 @@ static int finish_section(struct parse *p)
 {
 	if (p->section == SOURCE_SECTION && p->r == 0)
 		finish_source(p);
+	if (p->section == EXPORT_SECTION && p->r == 0 &&
+	    !p->site->exports[p->site->nexports - 1].disk)
+		FAIL(p, p->section_line,
+		     "[export %s] needs 'disk': which disk it is",
+		     p->site->exports[p->site->nexports - 1].export);
 	drop_section(p);
 	return p->r;
 }
@@ -408,6 +422,27 @@ static int begin_rule(struct parse *p, const char *disk)
 		return no_memory(p);
 	site->nrules++;
 	p->section = DISK_SECTION;
+	return 0;
+}
+
+static int begin_export(struct parse *p, const char *name)
+{
+	struct rfs_site *site = p->site;
+	struct rfs_export_rule *grown;
+
+	for (size_t i = 0; i < site->nexports; i++)
+		if (!strcmp(site->exports[i].export, name))
+			return FAIL(p, p->line, "[export %s] is said twice",
+				    name);
+	grown = reallocarray(site->exports, site->nexports + 1, sizeof(*grown));
+	if (!grown)
+		return no_memory(p);
+	site->exports = grown;
+	grown[site->nexports] = (struct rfs_export_rule){ strdup(name), NULL };
+	if (!grown[site->nexports].export)
+		return no_memory(p);
+	site->nexports++;
+	p->section = EXPORT_SECTION;
 	return 0;
 }
 
@@ -446,10 +481,12 @@ static int begin_section(struct parse *p, const char *text)
 		return begin_source(p, name);
 	if (!strcmp(first, "disk"))
 		return begin_rule(p, name);
+	if (!strcmp(first, "export"))
+		return begin_export(p, name);
 	if (!strcmp(first, "others") || !strcmp(first, "volume"))
 		return FAIL(p, p->line, "[%s] is not supported by this version",
 			    first);
-	nearest("site source disk", first, best);
+	nearest("site source disk export", first, best);
 	return FAIL(p, p->line, "there is no section [%s]; the nearest is [%s]",
 		    text, best);
 }

@@ -62,11 +62,6 @@ int rfs_site_add_option(struct rfs_site *site, enum rfs_source_kind kind,
 	bool more = true;
 	int r;
 
-	if (strstr(text, "://"))
-		return rfs_fail(err, EINVAL,
-				"%s: this version reads directories only, no "
-				"network disks",
-				text);
 	copy = strdup(text);
 	if (!copy)
 		return rfs_no_memory(err);
@@ -75,6 +70,14 @@ int rfs_site_add_option(struct rfs_site *site, enum rfs_source_kind kind,
 		if (r < 0)
 			return r;
 	}
-	spec.root = copy;
+	if (rfs_is_nbd_uri(copy))
+		spec.nbd = copy;
+	else if (strstr(copy, "://"))
+		return rfs_fail(err, EINVAL,
+				"%s: of network disks only those of NBD "
+				"servers are read: nbd://HOST",
+				copy);
+	else
+		spec.root = copy;
 	return rfs_site_add_source(site, &spec, err);
 }

@@ -37,6 +37,8 @@ static int print_source(const struct rfs_source *source, FILE *out,
 	r = source->root ? check_value("root", source->root, err) : 0;
 	if (r == 0 && source->volumes)
 		r = check_value("volumes", source->volumes, err);
+	if (r == 0 && source->nbd)
+		r = check_value("nbd", source->nbd, err);
 	if (r < 0)
 		return r;
 	fprintf(out, "\n[source %s]\n", source->origin.name);
@@ -46,6 +48,8 @@ static int print_source(const struct rfs_source *source, FILE *out,
 		fprintf(out, "root  = %s\n", source->root);
 	if (source->volumes)
 		fprintf(out, "volumes = %s\n", source->volumes);
+	if (source->nbd)
+		fprintf(out, "nbd   = %s\n", source->nbd);
 	if (source->store >= 0)
 		fprintf(out, "store = %s\n",
 			rfs_store_mode_name(
@@ -101,6 +105,9 @@ static int print_site(const struct rfs_site *site, FILE *out,
 		r = print_source(site->sources[i], out, err);
 	for (size_t i = 0; i < site->nrules && r == 0; i++)
 		print_rule(&site->rules[i], out);
+	for (size_t i = 0; i < site->nexports && r == 0; i++)
+		fprintf(out, "\n[export %s]\ndisk = %s\n",
+			site->exports[i].export, site->exports[i].disk);
 	return r;
 }
 

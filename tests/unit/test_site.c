@@ -159,7 +159,7 @@ static void what_comes_later_is_refused_by_name(void **state)
 {
 	(void)state;
 	expect_refused("[site]\nfill = data\n", ":2", "use all or none");
-	expect_refused(SOURCE "nbd = nbd://x\n", ":4", "not supported");
+	expect_refused(SOURCE "nbd = http://x\n", ":1", "must begin with");
 	expect_refused("[others]\n", ":1", "not supported");
 }
 
@@ -257,7 +257,8 @@ static void wrong_options_are_refused(void **state)
 	expect_option(RFS_BACKUP, "/b,taken=then", "not a time");
 	expect_option(RFS_BACKUP, "/b,name=a b", "blanks");
 	expect_option(RFS_BACKUP, "/b,host=..", "..");
-	expect_option(RFS_LIVE, "nbd://bm0001", "directories only");
+	expect_option(RFS_LIVE, "ssh://bm0001", "only those of NBD");
+	expect_option(RFS_DAMAGED, "nbd://bm0001", "spared");
 	expect_option(RFS_LIVE, "/b,taken=2013-05-10", "live");
 	expect_option(RFS_BACKUP, "", "needs a root");
 	assert_int_equal(site.nsources, 1);

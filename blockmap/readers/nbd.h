@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* nbd.h - disks that are exports of an NBD server.
+ *
+ * Nobody waits for a server longer than the deadline, and only once: a request
+ * that misses it is passed over (-ETIMEDOUT), and while nothing comes from the
+ * server so is every other.  A connection that drops is made again at once; if
+ * that fails, again and again with growing pauses, while requests are refused
+ * with -ETIMEDOUT and the next source serves.
+ *
+ * The protocol is nbd's "doc/proto.md"; libnbd speaks it.  Nothing is ever
+ * written: only read and block status commands are sent.
+ */
+#ifndef RESCUEFS_READERS_NBD_H
+#define RESCUEFS_READERS_NBD_H
+
+#include "core/notes.h"
+#include "core/reader.h"
+
+#define RFS_NBD_DEADLINE_MS 2000
+
+struct rfs_nbd_config {
+	const char *uri; /* "nbd://host", "nbd+unix:///?socket=...", "nbds:" */
+	const char *export; /* its name; "" is the server's default */
+	const char *name;   /* in messages */
+	const struct rfs_origin *origin;
+	struct rfs_notes *notes; /* outlives the reader; may be NULL */
+	unsigned int deadline_ms;
+};
+
+/* Connects, which may take the deadline.  The strings are copied. */
+int rfs_nbd_open(const struct rfs_nbd_config *config, struct rfs_reader **ret,
+		 struct rfs_error *err);
+
+struct rfs_nbd_export {
+	char *name;
+	uint64_t size; /* 0: the server does not tell */
+};
+
+/* Zero it to begin. */
+struct rfs_nbd_exports {
+	struct rfs_nbd_export *items;
+	size_t count, room;
+};
+
+/* What the server has; only the one that the URI names, if it names one.
+ * Waits for 'wait_ms' at the most. */
+int rfs_nbd_list(const char *uri, unsigned int wait_ms,
+		 struct rfs_nbd_exports *ret, struct rfs_error *err);
+void rfs_nbd_exports_fini(struct rfs_nbd_exports *list);
+
+/* True for a text that is a URI of NBD: "nbd://...", "nbds+unix://...". */
+bool rfs_is_nbd_uri(const char *text);
+
+#endif /* RESCUEFS_READERS_NBD_H */

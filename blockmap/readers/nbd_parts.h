@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* nbd_parts.h - what a connection consists of; for nbd_link.c, which is called
+ * by those who want something, and nbd_serve.c, its thread. */
+#ifndef RESCUEFS_READERS_NBD_PARTS_H
+#define RESCUEFS_READERS_NBD_PARTS_H
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "readers/nbd_link.h"
+
+#define MS_NS	  INT64_C(1000000)
+#define PAUSE_MIN (500 * MS_NS)
+#define PAUSE_MAX (30000 * MS_NS)
+/* A server that is just started anew: so often, with pauses that grow by so
+ * much, before the requests that wait are passed over. */
+#define QUICK_ATTEMPTS 4
+#define QUICK_PAUSE    (50 * MS_NS)
+/* A second that unmounting may take, of the two that it has. */
+#define END_MS 1000
+
+/* What a request may carry, whatever the server would take. */
+#define REQUEST_MAX (1u << 20)
+#define STATUS_MAX  (UINT32_C(1) << 31)
+
+enum rfs_nbd_mood {
+	LINK_UP,
+	LINK_TRYING, /* connecting: requests wait for it */
+	LINK_AWAY,   /* it failed before: requests are refused meanwhile */
+};
+
+struct rfs_nbd_request {
+	struct rfs_nbd_request *next;
+	struct rfs_nbd_link *link;
+	struct rfs_range range;
+	bool is_status;
+	unsigned char *buf;	    /* of a read; owned */
+	struct rfs_extents extents; /* of a status */
+	int64_t issued_ns;
+	unsigned int tries;
+	/* Guarded by the link's lock. */
+	unsigned int refs; /* who waits, and the thread */
+	bool is_done;
+	bool is_left; /* nobody waits for it any more */
+	int result;
+};
+
+struct rfs_nbd_link {
+	char *uri, *export, *name;
+	struct rfs_notes *notes;
+	int64_t deadline_ns;
+	int wake; /* eventfd: there is something to do for the thread */
+	pthread_t thread;
+
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t changed;
+	unsigned int refs; /* the owner, and the thread */
+	bool stop;
+	enum rfs_nbd_mood mood;
+	bool is_known;	 /* 'facts' are */
+	bool has_failed; /* the first attempt did; 'why' says how */
+	struct rfs_error why;
+	struct rfs_nbd_facts facts;
+	struct rfs_nbd_request *queue;	/* not sent yet, in order */
+	struct rfs_nbd_request *flying; /* sent */
+	int64_t heard_ns; /* when the server last answered anything */
+	int64_t aside_ns; /* until then nobody asks: it missed a deadline */
+	int64_t pause_ns; /* the next pause */
+
+	/* The thread's alone. */
+	struct nbd_handle *nbd;
+	int64_t begun_ns;      /* when the attempt to connect began */
+	int64_t retry_ns;      /* when the next begins */
+	bool has_chosen;       /* the export was asked for */
+	unsigned int attempts; /* since it was up */
+};
+
+/* Under the link's lock, as the next one. */
+static inline void rfs_nbd_request_unref(struct rfs_nbd_request *q)
+{
+	if (--q->refs)
+		return;
+	rfs_extents_fini(&q->extents);
+	free(q->buf);
+	free(q);
+}
+
+static inline void rfs_nbd_append(struct rfs_nbd_request **list,
+				  struct rfs_nbd_request *q)
+{
+	while (*list)
+		list = &(*list)->next;
+	q->next = NULL;
+	*list = q;
+}
+
+static inline int64_t rfs_nbd_longer(int64_t pause_ns)
+{
+	return pause_ns * 2 < PAUSE_MAX ? pause_ns * 2 : PAUSE_MAX;
+}
+
+/* The thread; its data is the link, of which it drops a reference. */
+void *rfs_nbd_serve(void *data);
+void rfs_nbd_link_unref(struct rfs_nbd_link *link);
+
+#endif /* RESCUEFS_READERS_NBD_PARTS_H */

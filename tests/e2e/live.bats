@@ -1,0 +1,303 @@
+#!/usr/bin/env bats
+# Live disks: exports of real NBD servers, matched by name, that are slow, hang,
+# drop, fail in places and come back.
+bats_require_minimum_version 1.5.0
+
+load lib/common
+load lib/disk
+load lib/nova
+load lib/small
+load lib/mount
+
+M=$((1 << 20))
+VOL=volume-00000143
+
+setup_file()
+{
+	need_small nbdkit qemu-nbd jq || return
+	[[ -f $RESCUEFS_BUILD/tests/faults/faults.so ]] ||
+		die "this test file needs nbdkit-plugin-dev when it is built" ||
+		return
+	small_site "$BATS_FILE_TMPDIR"
+	# The live disk is newer than both: other bytes in its first half.
+	seeded_bytes live $((4 << 20)) >"$BATS_FILE_TMPDIR/live.img"
+	truncate -s "$SMALL_SIZE" "$BATS_FILE_TMPDIR/live.img"
+	export LIVE=$BATS_FILE_TMPDIR/live.img
+}
+
+setup()
+{
+	small_setup
+	SOCK=$W/socket
+	MNT=$W/rescue
+	mkdir -p "$MNT"
+}
+
+teardown()
+{
+	: >"$W/faults"
+	rescue_umount "$W"
+	end_pid "$W/server.pid"
+}
+
+# serve [FAULT...]: the live disk, failing as told, with nbdkit.
+serve()
+{
+	printf '%s\n' "$@" >"$W/faults"
+	rm -f "$SOCK"
+	setsid nbdkit -r -t 32 -P "$W/server.pid" -U "$SOCK" \
+		"$RESCUEFS_BUILD/tests/faults/faults.so" "file=$LIVE" \
+		"faults=$W/faults" "counts=$W/counts" 3>&- 4>&-
+}
+
+uri()
+{
+	echo "nbd+unix:///$1?socket=$SOCK"
+}
+
+# live EXPORT [ARG...]: mounts with that export of the server as a live source.
+live()
+{
+	local export=$1
+
+	shift
+	client "$RESCUEFS" mount --damaged "$BM" --backup "$BACKUP" \
+		--live "$(uri "$export"),name=live" --state "$W/state" "$@" \
+		"$MNT" 3>&- 4>&-
+}
+
+# piece FILE OFF LEN
+piece()
+{
+	client dd if="$1" bs=512 skip=$(($2 / 512)) count=$(($3 / 512)) \
+		status=none
+}
+
+# took COMMAND...: sets TOOK, its milliseconds.
+took()
+{
+	local begun
+
+	begun=$(date +%s%N)
+	"$@" >"$W/took" || true
+	TOOK=$((($(date +%s%N) - begun) / 1000000))
+}
+
+# Somewhere else each time: what was chosen while it was away stays.
+is_live_again()
+{
+	at=$((${at:-2 * M} + 131072))
+	sleep 0.2
+	cmp -s <(piece "$MNT/instances/torn/disk" "$at" 4096) \
+		<(piece "$LIVE" "$at" 4096)
+}
+
+now_all()
+{
+	client dd if="$MNT/instances/torn/disk" bs=1M of="$W/all" status=none
+	cmp "$W/all" "$1"
+}
+
+@test "exports are matched by what an instance or a volume is called" {
+	mkdir -p "$W/exports" "$W/bm/$NOVA"
+	cp -a "$BM/." "$W/bm"
+	for name in "$TORN" instance-00000003 $VOL stranger; do
+		cp "$LIVE" "$W/exports/$name"
+	done
+	nbdkit -r -P "$W/server.pid" -U "$SOCK" file dir="$W/exports" 3>&- 4>&-
+	"$RESCUEFS" scan --damaged "$W/bm" --live "$(uri ''),name=live" --json \
+		>"$W/json"
+	jq -e '[.instances[].disks[].copies[] | select(.source == "live") |
+		.path] | sort == ["11111111-aaaa-4aaa-8aaa-000000000001",
+		"instance-00000003"]' "$W/json"
+	jq -e --arg v "$VOL" '.volumes[0] | .name == $v and
+		.copies[0].size == 8388608 and .copies[0].as_of != null' "$W/json"
+	jq -e '[.notes[] | select(contains("stranger"))] | length == 1' "$W/json"
+	cat >"$W/site.conf" <<-EOT
+	[site]
+	state = $W/state
+	[source bm0002]
+	kind = damaged
+	root = $W/bm
+	[source live]
+	kind = live
+	nbd = $(uri '')
+	[export stranger]
+	disk = torn/disk
+	[export $TORN]
+	disk = volume-00000007
+	EOT
+	client "$RESCUEFS" mount "$W/site.conf" "$MNT" 3>&- 4>&-
+	now_all "$LIVE"
+	cmp "$MNT/volumes/volume-00000007" "$LIVE"
+	[[ $(getfattr --only-values -n user.rescuefs.sources \
+		"$MNT/instances/torn/disk") == "live bm0002" ]]
+}
+
+@test "qemu-nbd serves, with its own idea of what is allocated" {
+	qemu-nbd -r -f raw -k "$SOCK" -x torn/disk --pid-file="$W/server.pid" \
+		--fork "$LIVE" 3>&- 4>&-
+	live ''
+	now_all "$LIVE"
+	# The second half is a hole, and known as one.
+	jq -e '.totals.hole == 4194304 and .totals.fresh == 4194304' \
+		"$MNT/instances/torn/rescue/disk.json"
+	cmp "$MNT/sources/live/instances/torn/disk" "$LIVE"
+}
+
+@test "what the server cannot read is as small as a sector, and comes from the next" {
+	serve "eio $((M + 512)) 512" "eio $((3 * M)) 4096"
+	live torn
+	cp "$LIVE" "$W/expect"
+	printf '%s\n' "$((M + 512)) 512" "$((3 * M)) 4096" |
+		patch_from "$W/expect" "$BM/$NOVA/$TORN/disk"
+	now_all "$W/expect"
+	claims "$MNT/instances/torn/rescue/disk.json" stale | cut -d' ' -f1,2 |
+		diff <(printf '%s\n' "$((M + 512)) 512" "$((3 * M)) 4096") -
+	# It is remembered: a second mount does not ask for them again.
+	rescue_umount "$W"
+	: >"$W/faults"
+	live torn
+	now_all "$W/expect"
+}
+
+@test "many requests are in flight at once" {
+	local at pids=()
+
+	serve "slow 300 0 $SMALL_SIZE"
+	live torn
+	piece "$MNT/instances/torn/disk" 0 512 >/dev/null
+	read_all()
+	{
+		for at in {1..12}; do
+			piece "$MNT/instances/torn/disk" $((at * 65536)) 4096 \
+				>"$W/piece$at" &
+			pids+=($!)
+		done
+		wait "${pids[@]}"
+	}
+	took read_all
+	for at in {1..12}; do
+		cmp "$W/piece$at" <(piece "$LIVE" $((at * 65536)) 4096)
+	done
+	# One after the other would be 3600 ms and more.
+	((TOOK < 2500))
+}
+
+@test "a connection that drops is made again at once" {
+	serve "drop 0 4096"
+	live torn
+	# Dropped twice, and left to the next source.
+	cmp <(piece "$MNT/instances/torn/disk" 0 4096) \
+		<(piece "$BM/$NOVA/$TORN/disk" 0 4096)
+	cmp <(piece "$MNT/instances/torn/disk" "$M" 4096) <(piece "$LIVE" "$M" 4096)
+}
+
+@test "while the server is gone the next source serves, and it comes back" {
+	serve
+	live torn
+	cmp <(piece "$MNT/instances/torn/disk" 0 4096) <(piece "$LIVE" 0 4096)
+	end_pid "$W/server.pid"
+	cmp <(piece "$MNT/instances/torn/disk" "$M" 65536) \
+		<(piece "$BM/$NOVA/$TORN/disk" "$M" 65536)
+	serve
+	# What was not chosen meanwhile is the live one's again.
+	wait_until 10 is_live_again
+	# What was chosen stays (P4).
+	cmp <(piece "$MNT/instances/torn/disk" "$M" 65536) \
+		<(piece "$BM/$NOVA/$TORN/disk" "$M" 65536)
+	claims "$MNT/instances/torn/rescue/disk.json" stale >"$W/stale"
+	[[ $(<"$W/stale") == "$M "* ]]
+}
+
+@test "a server that hangs is waited for once, and not at the end" {
+	serve
+	live torn
+	piece "$MNT/instances/torn/disk" 0 4096 >/dev/null
+	kill -STOP "$(<"$W/server.pid")"
+	took piece "$MNT/instances/torn/disk" "$M" 4096
+	((TOOK > 1500 && TOOK < 3500))
+	took piece "$MNT/instances/torn/disk" $((2 * M)) 4096
+	((TOOK < 500))
+	cmp <(piece "$MNT/instances/torn/disk" $((2 * M)) 4096) \
+		<(piece "$BM/$NOVA/$TORN/disk" $((2 * M)) 4096)
+	took rescue_umount "$W"
+	((TOOK < 2000))
+	kill -CONT "$(<"$W/server.pid")"
+}
+
+@test "a sector that hangs holds up no other" {
+	serve "hang $M 4096"
+	live torn
+	took piece "$MNT/instances/torn/disk" "$M" 4096
+	((TOOK < 4500))
+	# Set aside for a while, as nothing else was heard; then it serves.
+	wait_until 5 is_live_again
+}
+
+@test "a block chosen from a live disk that is gone is neither lost nor another's" {
+	serve
+	live torn
+	piece "$MNT/instances/torn/disk" 0 4096 >/dev/null
+	end_pid "$W/server.pid"
+	rescue_umount "$W"
+	serve "hang 0 $SMALL_SIZE"
+	live torn
+	run ! piece "$MNT/instances/torn/disk" 0 4096
+	: >"$W/faults"
+	again()
+	{
+		cmp <(piece "$MNT/instances/torn/disk" 0 4096) \
+			<(piece "$LIVE" 0 4096)
+	}
+	wait_until 20 again
+}
+
+@test "a server that is not there costs its source and no more" {
+	run --separate-stderr "$RESCUEFS" scan --damaged "$BM" \
+		--live "nbd+unix:///x?socket=$W/none,name=live"
+	[[ $status -eq 3 && $output == *torn* ]]
+	# shellcheck disable=SC2154 # bats sets it
+	[[ $stderr == *"source live: "*"$W/none"* ]]
+	live x
+	[[ -e $MNT/instances/torn/disk ]]
+	grep -q "NOT USED: " "$MNT/README"
+	rescue_umount "$W"
+	# One that takes the connection and says nothing.
+	in_background python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+time.sleep(60)' "$SOCK"
+	echo $! >"$W/server.pid"
+	wait_until 5 test -S "$SOCK"
+	took live x
+	((TOOK < 7000))
+	grep -q "no answer within 5 seconds" "$MNT/README"
+}
+
+@test "TLS is spoken where the URI says it" {
+	nbdkit --dump-config | grep -q '^tls=yes' || skip "nbdkit without TLS"
+	echo "me:$(seeded_bytes key 32 | xxd -p -c 64)" >"$W/psk"
+	chmod 600 "$W/psk"
+	nbdkit -r -P "$W/server.pid" -U "$SOCK" --tls=require \
+		--tls-psk="$W/psk" file "$LIVE" 3>&- 4>&-
+	client "$RESCUEFS" mount --damaged "$BM" --state "$W/state" --live \
+		"nbds+unix://me@/torn?socket=$SOCK&tls-psk-file=$W/psk,name=live" \
+		"$MNT" 3>&- 4>&-
+	now_all "$LIVE"
+}
+
+@test "wrong words of a live source are named" {
+	run --separate-stderr "$RESCUEFS" scan --live http://x
+	[[ $status -eq 2 && $stderr == *"only those of NBD servers"* ]]
+	run --separate-stderr "$RESCUEFS" scan --damaged nbd://x
+	[[ $status -eq 2 && $stderr == *"an NBD server is a live source"* ]]
+	printf '%s\n' "[source a]" "kind = live" "nbd = ssh://x" >"$W/c"
+	run --separate-stderr "$RESCUEFS" scan "$W/c"
+	[[ $status -eq 2 && $stderr == *"must begin with nbd://"* ]]
+	printf '%s\n' "[source a]" "kind = live" "nbd = nbd://x" "[export y]" \
+		>"$W/c"
+	run --separate-stderr "$RESCUEFS" scan "$W/c"
+	[[ $status -eq 2 && $stderr == *":4: [export y] needs 'disk'"* ]]
+}
