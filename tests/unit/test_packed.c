@@ -315,8 +315,8 @@ static void damaged_index(void **state)
 		"printf x | dd of=$f bs=1 seek=40 conv=notrunc status=none",
 		"printf x | dd of=$f bs=1 seek=70 conv=notrunc status=none",
 		"truncate -s 700 $f",
-		"n=$(stat -c %s $f); printf xyz | dd of=$f bs=1 "
-		"seek=$((n - 60)) conv=notrunc status=none",
+		("n=$(stat -c %s $f); printf xyz | dd of=$f bs=1 "
+		 "seek=$((n - 60)) conv=notrunc status=none"),
 		"truncate -s 0 $f",
 	};
 	struct scene s;
