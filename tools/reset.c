@@ -16,6 +16,7 @@
 
 #include "core/cleanup.h"
 #include "core/view.h"
+#include "tools/format.h"
 #include "tools/target.h"
 #include "tools/verbs.h"
 
@@ -57,25 +58,11 @@ static const char *const order_name[] = {
 	[ORDER_REFRESH] = "refresh",
 };
 
-/* "12.3 MB" */
-static void print_bytes(uint64_t bytes, char *text, size_t room)
-{
-	static const char *const units[] = { "bytes", "kB", "MB", "GB", "TB" };
-	double n = (double)bytes;
-	size_t unit = 0;
-
-	while (n >= 1000 && unit < sizeof(units) / sizeof(*units) - 1) {
-		n /= 1000;
-		unit++;
-	}
-	snprintf(text, room, "%.*f %s", unit ? 1 : 0, n, units[unit]);
-}
-
 /* True if the operator says yes; else *ret_status is why not. */
 static bool is_wanted(const struct request *req, uint64_t bytes,
 		      int *ret_status)
 {
-	char answer[16] = "", size[40] = "";
+	char answer[16] = "", size[RFS_FORMAT_ROOM] = "";
 
 	if (req->order != ORDER_RESET || req->is_sure)
 		return true;
@@ -88,7 +75,7 @@ static bool is_wanted(const struct request *req, uint64_t bytes,
 		return false;
 	}
 	if (bytes)
-		print_bytes(bytes, size, sizeof(size));
+		rfs_format_bytes(bytes, size);
 	printf("Drop what was written to %s%s%s%s? [y/N] ", req->path,
 	       bytes ? " (" : "", size, bytes ? ")" : "");
 	fflush(stdout);

@@ -77,4 +77,9 @@ int rfs_view_report(struct rfs_view *view, struct rfs_report *out,
 size_t rfs_view_candidates(struct rfs_view *view,
 			   const struct rfs_candidate **ret);
 
+/* The view as a reader of its size of now.  The view outlives it, and is not
+ * made smaller meanwhile. */
+int rfs_view_reader(struct rfs_view *view, const char *name,
+		    struct rfs_reader **ret, struct rfs_error *err);
+
 #endif /* RESCUEFS_CORE_VIEW_H */

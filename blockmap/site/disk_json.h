@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "core/view.h"
+#include "site/site.h"
 
 /* {"disk", "size", "sources", "totals", "overwritten", "extents"}; bytes,
  * ordered, without gaps.  'name' as in the tree. */
@@ -15,5 +16,11 @@ int rfs_disk_json(struct rfs_view *view, const char *name, FILE *out,
 /* The merged view as a ddrescue mapfile. */
 int rfs_disk_map(struct rfs_view *view, const char *name, FILE *out,
 		 struct rfs_error *err);
+
+/* Reads rescue/disk.json back, as a mount of the same site shows it: beside the
+ * mount there is no other way to its view.  'name' is for messages; origins are
+ * those of the site's sources.  -EINVAL: it is not such a file. */
+int rfs_disk_json_read(FILE *in, const char *name, const struct rfs_site *site,
+		       struct rfs_report *ret, struct rfs_error *err);
 
 #endif /* RESCUEFS_SITE_DISK_JSON_H */

@@ -251,6 +251,107 @@ static void an_empty_disk_is_a_document(void **state)
 	json_decref(doc);
 }
 
+/* A site with the sources that the made up view has. */
+static struct rfs_source named[3] = {
+	{ .origin = { "bm0002" } },
+	{ .origin = { "back\"up\n" } },
+	{ .origin = { "odd\xff" } },
+};
+static struct rfs_source *const sources[] = { &named[0], &named[1], &named[2] };
+
+static int read_back(const char *text, size_t nsources, struct rfs_report *ret)
+{
+	struct rfs_site site = {
+		.sources = (struct rfs_source **)sources,
+		.nsources = nsources,
+	};
+	FILE *f = fmemopen((void *)text, strlen(text), "r");
+	int r;
+
+	assert_non_null(f);
+	r = rfs_disk_json_read(f, "disk.json", &site, ret, NULL);
+	fclose(f);
+	return r;
+}
+
+static char *text_of(struct rfs_view *view)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(f);
+	assert_int_equal(rfs_disk_json(view, "d", f, NULL), 0);
+	fclose(f);
+	return text;
+}
+
+static void the_json_is_read_back(void **state)
+{
+	struct rfs_report report = { 0 };
+	const struct rfs_report_item *a, *b;
+	struct rfs_view view;
+	char *text;
+
+	(void)state;
+	view_init(&view);
+	text = text_of(&view);
+	assert_int_equal(read_back(text, 3, &report), 0);
+	assert_int_equal(report.count, view.report.count);
+	for (size_t i = 0; i < report.count; i++) {
+		a = &view.report.items[i];
+		b = &report.items[i];
+		assert_int_equal(a->range.off, b->range.off);
+		assert_int_equal(a->range.len, b->range.len);
+		assert_int_equal(a->state, b->state);
+		assert_int_equal(a->was, b->was);
+		assert_int_equal(!a->origin, !b->origin);
+		if (a->origin)
+			assert_string_equal(a->origin->name, b->origin->name);
+	}
+	rfs_report_fini(&report);
+	free(text);
+	rfs_report_fini(&view.report);
+}
+
+/* Cut off anywhere, of another site, or of no mount at all. */
+static void what_is_no_such_json_is_refused(void **state)
+{
+	static const char *const wrong[] = {
+		"",
+		"{}",
+		"  \"extents\": [\n{\"offset\": 1}]",
+		("  \"extents\": [\n{\"offset\": 0, \"length\": 0, "
+		 "\"state\": \"lost\", \"source\": null}]"),
+		("  \"extents\": [\n{\"offset\": 0, \"length\": 9, "
+		 "\"state\": \"new\", \"source\": null}]"),
+		("  \"extents\": [\n{\"offset\": 0, \"length\": "
+		 "9223372036854775807, \"state\": \"lost\", \"source\": "
+		 "null},\n{\"offset\": 9223372036854775807, \"length\": 9, "
+		 "\"state\": \"lost\", \"source\": null}]"),
+	};
+	struct rfs_report report = { 0 };
+	struct rfs_view view;
+	char *text;
+	size_t len;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		assert_int_equal(
+			read_back(*wrong[i] ? wrong[i] : " ", 3, &report),
+			-EINVAL);
+	view_init(&view);
+	text = text_of(&view);
+	assert_int_equal(read_back(text, 1, &report), -EINVAL);
+	len = strlen(text);
+	for (size_t cut = 1; cut < len - strlen("]\n}\n"); cut += 7) {
+		text[len - 5 - cut] = '\0';
+		assert_int_equal(read_back(text, 3, &report), -EINVAL);
+	}
+	free(text);
+	rfs_report_fini(&view.report);
+}
+
 static void a_full_disk_is_told(void **state)
 {
 	FILE *f = fopen("/dev/full", "w");
@@ -302,6 +403,8 @@ int main(void)
 		cmocka_unit_test(the_json_says_it_all),
 		cmocka_unit_test(its_extents_have_no_gap),
 		cmocka_unit_test(an_empty_disk_is_a_document),
+		cmocka_unit_test(the_json_is_read_back),
+		cmocka_unit_test(what_is_no_such_json_is_refused),
 		cmocka_unit_test(a_full_disk_is_told),
 		cmocka_unit_test(the_map_has_the_letters),
 	};

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "tools/subject.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "readers/readers.h"
+#include "site/disk_json.h"
+
+struct rfs_subject {
+	struct rfs_target *target;
+	const struct rfs_disk *disk;
+	char *name;
+	struct rfs_view *view;	   /* NULL beside a mount */
+	struct rfs_reader *merged; /* of the view, or of the mount's image */
+};
+
+/* A file of the mount, opened for reading as a disk. */
+static int open_mounted(const char *path, const char *name,
+			const struct rfs_origin *origin,
+			struct rfs_reader **ret, struct rfs_error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
+	return rfs_file_open(fd, false, name, origin, ret, err);
+}
+
+static int open_image(struct rfs_subject *s, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *image = NULL;
+	int r = rfs_target_image(s->target, s->disk, &image, err);
+
+	return r < 0 ? r : open_mounted(image, s->name, NULL, &s->merged, err);
+}
+
+static int open_view(struct rfs_subject *s, struct rfs_error *err)
+{
+	int r = rfs_opener_view(s->target->opener, s->disk, &s->view, err);
+
+	return r < 0 ? r : rfs_view_reader(s->view, s->name, &s->merged, err);
+}
+
+int rfs_subject_open(struct rfs_target *t, const struct rfs_disk *disk,
+		     struct rfs_subject **ret, struct rfs_error *err)
+{
+	struct rfs_subject *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return rfs_no_memory(err);
+	s->target = t;
+	s->disk = disk;
+	s->name = rfs_target_disk_path(disk);
+	if (!s->name)
+		r = rfs_no_memory(err);
+	else
+		r = t->mountpoint ? open_image(s, err) : open_view(s, err);
+	if (r < 0) {
+		rfs_subject_close(s, NULL);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+int rfs_subject_close(struct rfs_subject *s, struct rfs_error *err)
+{
+	int r;
+
+	if (!s)
+		return 0;
+	rfs_reader_unref(s->merged);
+	r = rfs_view_close(s->view, err);
+	free(s->name);
+	free(s);
+	return r;
+}
+
+const char *rfs_subject_name(const struct rfs_subject *s)
+{
+	return s->name;
+}
+
+const struct rfs_disk *rfs_subject_disk(const struct rfs_subject *s)
+{
+	return s->disk;
+}
+
+struct rfs_view *rfs_subject_view(struct rfs_subject *s)
+{
+	return s->view;
+}
+
+struct rfs_reader *rfs_subject_merged(struct rfs_subject *s)
+{
+	return s->merged;
+}
+
+char *rfs_subject_rescue_file(const struct rfs_subject *s, const char *kind)
+{
+	RFS_CLEANUP_FREE char *place = rfs_disk_place(s->disk);
+	char *base = place ? strrchr(place, '/') : NULL, *path;
+
+	if (!base || !s->target->mountpoint)
+		return NULL;
+	if (asprintf(&path, "%s/%.*s/rescue%s.%s", s->target->mountpoint,
+		     (int)(base - place), place, base, kind) < 0)
+		return NULL;
+	return path;
+}
+
+/* Beside a mount: what it says of the disk. */
+static int read_report(struct rfs_subject *s, struct rfs_report *out,
+		       struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *path = rfs_subject_rescue_file(s, "json");
+	FILE *in;
+	int r;
+
+	if (!path)
+		return rfs_no_memory(err);
+	in = fopen(path, "re");
+	if (!in)
+		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
+	r = rfs_disk_json_read(in, path, &s->target->site, out, err);
+	fclose(in);
+	return r;
+}
+
+int rfs_subject_report(struct rfs_subject *s, struct rfs_report *out,
+		       struct rfs_error *err)
+{
+	return s->view ? rfs_view_report(s->view, out, err)
+		       : read_report(s, out, err);
+}
+
+int rfs_subject_copy(struct rfs_subject *s, const struct rfs_copy *copy,
+		     struct rfs_reader **ret, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *place = NULL, *path = NULL, *name = NULL;
+	const struct rfs_origin *origin = &copy->source->origin;
+
+	if (s->view)
+		return rfs_opener_copy(s->target->opener, s->disk, copy, ret,
+				       err);
+	place = rfs_disk_place(s->disk);
+	if (!place || asprintf(&path, "%s/sources/%s/%s", s->target->mountpoint,
+			       origin->name, place) < 0)
+		path = NULL;
+	if (!path || asprintf(&name, "%s:%s", origin->name, s->name) < 0) {
+		name = NULL;
+		return rfs_no_memory(err);
+	}
+	return open_mounted(path, name, origin, ret, err);
+}
