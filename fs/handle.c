@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,5 +151,23 @@ int rfs_handle_read(const struct rfs_handle *h, struct rfs_range range,
 	rfs_ranges_fini(&bad);
 	if (r == 0)
 		*ret_len = all.len;
+	return r;
+}
+
+int rfs_handle_fallocate(struct rfs_view *view, int mode,
+			 struct rfs_range range, struct rfs_error *err)
+{
+	const int clears = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+	uint64_t end = rfs_range_end(range), size = rfs_view_size(view);
+	struct rfs_range inside = rfs_range_cut(range, rfs_range(0, size));
+	int r = 0;
+
+	if ((mode & ~(clears | FALLOC_FL_KEEP_SIZE)) ||
+	    mode == FALLOC_FL_KEEP_SIZE)
+		return -EOPNOTSUPP;
+	if ((mode & clears) && inside.len)
+		r = rfs_view_punch(view, inside, err);
+	if (r == 0 && !(mode & FALLOC_FL_KEEP_SIZE) && end > size)
+		r = rfs_view_truncate(view, end, err);
 	return r;
 }

@@ -42,4 +42,8 @@ int rfs_handle_read(const struct rfs_handle *h, struct rfs_range range,
 int rfs_handle_seek(const struct rfs_handle *h, uint64_t off, int whence,
 		    uint64_t *ret_off, struct rfs_error *err);
 
+/* fallocate(2) with 'mode' on an image; -EOPNOTSUPP for what is but a wish. */
+int rfs_handle_fallocate(struct rfs_view *view, int mode,
+			 struct rfs_range range, struct rfs_error *err);
+
 #endif /* RESCUEFS_FS_HANDLE_H */

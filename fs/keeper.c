@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +10,7 @@
 #include "fs/image.h"
 #include "fs/keeper.h"
 #include "fs/log.h"
+#include "fs/thread.h"
 
 /* The kernel reads 128 KiB ahead for a new mount, whatever it is told when the
  * mount begins; an image is read in pieces of RFS_IO_MAX.  Only root may say
@@ -87,20 +87,6 @@ static void *keeper_main(void *data)
 	return NULL;
 }
 
-/* Signals are for the thread that waits in libfuse's loop: only there do they
- * end it at once. */
-static int start_without_signals(struct rfs_keeper *keeper)
-{
-	sigset_t all, before;
-	int r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&keeper->thread, NULL, keeper_main, keeper);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return r;
-}
-
 int rfs_keeper_start(struct rfs_keeper *keeper, const struct rfs_tree *tree,
 		     struct fuse_session *se, const char *mountpoint,
 		     struct rfs_error *err)
@@ -116,7 +102,8 @@ int rfs_keeper_start(struct rfs_keeper *keeper, const struct rfs_tree *tree,
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&keeper->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	r = start_without_signals(keeper);
+	/* libfuse's loop alone takes signals: only there do they end it at once. */
+	r = rfs_thread_start(&keeper->thread, keeper_main, keeper);
 	if (r == 0) {
 		keeper->is_started = true;
 		return 0;

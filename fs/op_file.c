@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 
 #include "fs/handle.h"
 #include "fs/log.h"
@@ -110,24 +109,6 @@ void rfs_op_fsync(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 	fuse_reply_err(req, -r);
 }
 
-static int change_extent(struct rfs_view *view, int mode,
-			 struct rfs_range range, struct rfs_error *err)
-{
-	const int clears = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
-	uint64_t end = rfs_range_end(range), size = rfs_view_size(view);
-	struct rfs_range inside = rfs_range_cut(range, rfs_range(0, size));
-	int r = 0;
-
-	if ((mode & ~(clears | FALLOC_FL_KEEP_SIZE)) ||
-	    mode == FALLOC_FL_KEEP_SIZE)
-		return -EOPNOTSUPP;
-	if ((mode & clears) && inside.len)
-		r = rfs_view_punch(view, inside, err);
-	if (r == 0 && !(mode & FALLOC_FL_KEEP_SIZE) && end > size)
-		r = rfs_view_truncate(view, end, err);
-	return r;
-}
-
 void rfs_op_fallocate(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		      int mode, off_t off, off_t len, struct fuse_file_info *fi)
 {
@@ -143,7 +124,7 @@ void rfs_op_fallocate(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		fuse_reply_err(req, EFBIG);
 		return;
 	}
-	reply_change(req, h, change_extent(h->view, mode, range, &err),
+	reply_change(req, h, rfs_handle_fallocate(h->view, mode, range, &err),
 		     "fallocate", &err);
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fs/front.h"
+#include "fs/fuse_words.h"
 #include "fs/keeper.h"
 #include "fs/log.h"
 #include "fs/options.h"
@@ -119,15 +120,14 @@ static void log_of_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
  * The mount.
  */
 
-static void begin_listening(struct rfs_error *words)
+void rfs_fuse_listen(struct rfs_error *words)
 {
 	fuse_set_log_func(log_of_fuse);
 	fuse_words = words;
 }
 
-/* Ends it; if that was a failure, what libfuse said becomes its text. */
-static int fail_as_fuse_said(struct rfs_error *words, int errnum,
-			     const char *mountpoint, struct rfs_error *err)
+int rfs_fuse_fail(struct rfs_error *words, int errnum, const char *mountpoint,
+		  struct rfs_error *err)
 {
 	char *text = words->text;
 
@@ -144,16 +144,16 @@ static int mount_session(struct rfs_session *s, struct fuse_args *args,
 {
 	struct rfs_error words = RFS_ERROR_INIT;
 
-	begin_listening(&words);
+	rfs_fuse_listen(&words);
 	s->front.se = fuse_session_new(args, &rfs_operations,
 				       sizeof(rfs_operations), &s->front);
 	if (!s->front.se)
-		return fail_as_fuse_said(&words, EINVAL, s->mountpoint, err);
+		return rfs_fuse_fail(&words, EINVAL, s->mountpoint, err);
 	errno = 0;
 	if (fuse_session_mount(s->front.se, s->mountpoint) != 0)
-		return fail_as_fuse_said(&words, errno ? errno : EIO,
-					 s->mountpoint, err);
-	fuse_words = NULL;
+		return rfs_fuse_fail(&words, errno ? errno : EIO, s->mountpoint,
+				     err);
+	rfs_fuse_listen(NULL);
 	s->is_mounted = true;
 	return 0;
 }

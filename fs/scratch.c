@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/*
+ * The threads wait for the kernel and for the order to end at once, and the
+ * order comes first: so they end although nobody unmounts.  Then libfuse closes
+ * the connection, at which the kernel fails whatever a program still waits for,
+ * and only then is the directory unmounted, which can wait for nobody any more.
+ */
+#include "fs/scratch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "fs/front.h"
+#include "fs/fuse_words.h"
+#include "fs/scratch_file.h"
+#include "fs/thread.h"
+
+#define THREADS 4
+
+struct rfs_scratch {
+	struct rfs_scratch_file file;
+	struct rfs_reader *base;
+	struct rfs_state *state;
+	char *dir; /* of our own; the mount and the state lie in it */
+	char *mountpoint;
+	char *path;
+	struct fuse_session *se;
+	bool is_mounted;
+	int stop_fd; /* an eventfd: readable when the threads are to end */
+	pthread_t threads[THREADS];
+	size_t nthreads;
+};
+
+static int make_dir(struct rfs_scratch *s, const char *dir,
+		    struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *made = NULL;
+
+	if (!dir)
+		dir = getenv("TMPDIR");
+	if (!dir || !*dir)
+		dir = "/var/tmp";
+	if (asprintf(&made, "%s/rescuefs-scratch-XXXXXX", dir) < 0) {
+		made = NULL;
+		return rfs_no_memory(err);
+	}
+	if (!mkdtemp(made))
+		return rfs_fail(err, errno,
+				"no room for a throw-away disk in %s: %s; "
+				"TMPDIR names another directory",
+				dir, strerror(errno));
+	s->dir = realpath(made, NULL);
+	if (!s->dir) {
+		rmdir(made);
+		return rfs_no_memory(err);
+	}
+	if (asprintf(&s->mountpoint, "%s/mnt", s->dir) < 0 ||
+	    asprintf(&s->path, "%s/" RFS_SCRATCH_NAME, s->mountpoint) < 0)
+		return rfs_no_memory(err);
+	if (mkdir(s->mountpoint, 0700) < 0)
+		return rfs_fail(err, errno, "%s: %s", s->mountpoint,
+				strerror(errno));
+	return 0;
+}
+
+static int open_disk(struct rfs_scratch *s, bool zero_lost,
+		     struct rfs_error *err)
+{
+	static const struct rfs_origin nobody = { "scratch" };
+	struct rfs_candidate only = {
+		.reader = s->base,
+		.origin = &nobody,
+		.kind = "scratch",
+		.as_of_ns = RFS_TIME_UNKNOWN,
+		.generation = { .mtime_ns = RFS_TIME_UNKNOWN },
+	};
+	struct rfs_view_config config = {
+		.id = RFS_SCRATCH_NAME,
+		.name = rfs_reader_name(s->base),
+		.policy = { .zero_lost = zero_lost },
+		.candidates = &only,
+		.ncandidates = 1,
+	};
+	RFS_CLEANUP_FREE char *dir = NULL;
+	int r;
+
+	if (asprintf(&dir, "%s/state", s->dir) < 0) {
+		dir = NULL;
+		return rfs_no_memory(err);
+	}
+	r = rfs_state_open(dir, "a throw-away disk", &s->state, err);
+	if (r < 0)
+		return r;
+	config.state = s->state;
+	return rfs_view_open(&config, &s->file.view, err);
+}
+
+static int mount_it(struct rfs_scratch *s, struct rfs_error *err)
+{
+	char limit[32];
+	char *argv[] = { (char[]){ "rescuefs" }, (char[]){ "-o" },
+			 (char[]){ "fsname=rescuefs,subtype=rescuefs-scratch,"
+				   "nosuid,nodev,noexec,noatime,"
+				   "default_permissions" },
+			 (char[]){ "-o" }, limit };
+	struct fuse_args args = FUSE_ARGS_INIT(5, argv);
+	struct rfs_error words = RFS_ERROR_INIT;
+
+	snprintf(limit, sizeof(limit), "max_read=%u", RFS_IO_MAX);
+	rfs_fuse_listen(&words);
+	s->se = fuse_session_new(&args, &rfs_scratch_operations,
+				 sizeof(rfs_scratch_operations), &s->file);
+	fuse_opt_free_args(&args);
+	if (!s->se)
+		return rfs_fuse_fail(&words, EINVAL, s->mountpoint, err);
+	errno = 0;
+	if (fuse_session_mount(s->se, s->mountpoint) != 0)
+		return rfs_fuse_fail(&words, errno ? errno : EIO, s->mountpoint,
+				     err);
+	rfs_fuse_listen(NULL);
+	s->is_mounted = true;
+	return 0;
+}
+
+static void *serve(void *data)
+{
+	struct rfs_scratch *s = data;
+	struct pollfd fds[] = { { .fd = fuse_session_fd(s->se),
+				  .events = POLLIN },
+				{ .fd = s->stop_fd, .events = POLLIN } };
+	struct fuse_buf buf = { 0 };
+	int r = -EAGAIN;
+
+	while (r > 0 || r == -EAGAIN || r == -EINTR) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			break;
+		if (fds[1].revents)
+			break;
+		/* Another thread may have been faster. */
+		r = fuse_session_receive_buf(s->se, &buf);
+		if (r > 0)
+			fuse_session_process_buf(s->se, &buf);
+	}
+	free(buf.mem);
+	return NULL;
+}
+
+static int start(struct rfs_scratch *s, struct rfs_error *err)
+{
+	int fd = fuse_session_fd(s->se);
+	int flags = fcntl(fd, F_GETFL);
+	int r;
+
+	s->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (s->stop_fd < 0 || flags < 0 ||
+	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return rfs_fail(err, errno, "a throw-away disk: %s",
+				strerror(errno));
+	for (; s->nthreads < THREADS; s->nthreads++) {
+		r = rfs_thread_start(&s->threads[s->nthreads], serve, s);
+		if (r != 0)
+			return rfs_fail(err, r, "cannot start a thread: %s",
+					strerror(r));
+	}
+	return 0;
+}
+
+int rfs_scratch_open(const struct rfs_scratch_config *config,
+		     struct rfs_scratch **ret, struct rfs_error *err)
+{
+	struct rfs_scratch *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return rfs_no_memory(err);
+	s->stop_fd = -1;
+	s->base = rfs_reader_ref(config->base);
+	s->file.is_direct = config->is_direct;
+	r = make_dir(s, config->dir, err);
+	if (r == 0)
+		r = open_disk(s, config->zero_lost, err);
+	if (r == 0)
+		r = mount_it(s, err);
+	if (r == 0)
+		r = start(s, err);
+	if (r < 0) {
+		rfs_scratch_close(s, NULL);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+const char *rfs_scratch_path(const struct rfs_scratch *s)
+{
+	return s->path;
+}
+
+struct rfs_view *rfs_scratch_view(struct rfs_scratch *s)
+{
+	return s->file.view;
+}
+
+static void stop(struct rfs_scratch *s)
+{
+	if (s->stop_fd < 0)
+		return;
+	eventfd_write(s->stop_fd, 1);
+	for (size_t i = 0; i < s->nthreads; i++)
+		pthread_join(s->threads[i], NULL);
+	close(s->stop_fd);
+}
+
+static int remove_one(const char *path,
+		      const struct stat *st __attribute__((unused)),
+		      int kind __attribute__((unused)),
+		      struct FTW *ftw __attribute__((unused)))
+{
+	return remove(path) < 0 ? errno : 0;
+}
+
+static int remove_dir(const struct rfs_scratch *s, struct rfs_error *err)
+{
+	/* It goes on where it met the mount of a connection that someone else
+	 * cut off: libfuse leaves such a one. */
+	int r = rmdir(s->mountpoint) < 0 && errno == EBUSY &&
+				umount2(s->mountpoint, MNT_DETACH) < 0
+			? errno
+			: 0;
+
+	if (r == 0)
+		r = nftw(s->dir, remove_one, 8,
+			 FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	if (r == 0)
+		return 0;
+	return rfs_fail(err, r > 0 ? r : errno,
+			"%s is left behind: %s; unmount what is mounted in it "
+			"and remove it",
+			s->dir, strerror(r > 0 ? r : errno));
+}
+
+int rfs_scratch_close(struct rfs_scratch *s, struct rfs_error *err)
+{
+	int r = 0;
+
+	if (!s)
+		return 0;
+	stop(s);
+	if (s->is_mounted)
+		fuse_session_unmount(s->se);
+	if (s->se)
+		fuse_session_destroy(s->se);
+	if (s->file.view)
+		rfs_view_reset(s->file.view, NULL); /* nothing to sync */
+	rfs_view_close(s->file.view, NULL);
+	rfs_state_close(s->state);
+	if (s->dir)
+		r = remove_dir(s, err);
+	rfs_reader_unref(s->base);
+	free(s->path);
+	free(s->mountpoint);
+	free(s->dir);
+	free(s);
+	return r;
+}
