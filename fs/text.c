@@ -6,6 +6,8 @@
 #include "fs/log.h"
 #include "fs/text.h"
 #include "site/disk_json.h"
+#include "site/disk_svg.h"
+#include "site/losses_text.h"
 
 int rfs_text_new(rfs_render_fn *render, const struct rfs_inventory *inv,
 		 struct rfs_text **ret)
@@ -138,4 +140,32 @@ int rfs_render_json(struct rfs_text *text, FILE *out, struct rfs_error *err)
 	int r = rfs_image_view(text->image, &view, err);
 
 	return r < 0 ? r : rfs_disk_json(view, text->image->name, out, err);
+}
+
+int rfs_render_svg(struct rfs_text *text, FILE *out, struct rfs_error *err)
+{
+	struct rfs_report report = { 0 };
+	struct rfs_view *view;
+	int r = rfs_image_view(text->image, &view, err);
+
+	if (r == 0)
+		r = rfs_view_report(view, &report, err);
+	if (r == 0)
+		r = rfs_disk_svg(text->image->disk, &report, "", out, err);
+	rfs_report_fini(&report);
+	return r;
+}
+
+int rfs_render_losses(struct rfs_text *text, FILE *out, struct rfs_error *err)
+{
+	struct rfs_losses losses = { 0 };
+	struct rfs_view *view;
+	int r = rfs_image_view(text->image, &view, err);
+
+	if (r == 0)
+		r = rfs_losses_of_view(view, true, &losses, err);
+	if (r == 0)
+		r = rfs_losses_text(text->image->disk, &losses, out, err);
+	rfs_losses_fini(&losses);
+	return r;
 }

@@ -53,5 +53,9 @@ int rfs_render_instance(struct rfs_text *text, FILE *out,
 			struct rfs_error *err);
 int rfs_render_map(struct rfs_text *text, FILE *out, struct rfs_error *err);
 int rfs_render_json(struct rfs_text *text, FILE *out, struct rfs_error *err);
+int rfs_render_svg(struct rfs_text *text, FILE *out, struct rfs_error *err);
+/* Of what was read already: looking at it reads nothing off a source that was
+ * not asked for. */
+int rfs_render_losses(struct rfs_text *text, FILE *out, struct rfs_error *err);
 
 #endif /* RESCUEFS_FS_TEXT_H */

@@ -95,18 +95,21 @@ static struct rfs_text *add_text(struct rfs_tree *tree, struct rfs_node *dir,
 	return node->text;
 }
 
-/* rescue/DISK.map and rescue/DISK.json */
+/* rescue/DISK.map and the rest */
 static int add_rescue(struct rfs_tree *tree, struct rfs_node *dir,
 		      struct rfs_image *img)
 {
 	static const struct {
 		const char *suffix;
 		rfs_render_fn *render;
-	} kinds[] = { { "map", rfs_render_map }, { "json", rfs_render_json } };
+	} kinds[] = { { "map", rfs_render_map },
+		      { "json", rfs_render_json },
+		      { "svg", rfs_render_svg },
+		      { "losses", rfs_render_losses } };
 	struct rfs_text *text;
 	char name[300];
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
 		snprintf(name, sizeof(name), "%s.%s", img->disk->name,
 			 kinds[i].suffix);
 		if (!is_a_file_name(name))

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tools/format.h"
+#include "core/format.h"
 
 #define SECOND	 INT64_C(1000000000)
 #define INTERVAL (SECOND / 5)

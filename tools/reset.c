@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/format.h"
 #include "core/view.h"
-#include "tools/format.h"
 #include "tools/target.h"
 #include "tools/verbs.h"
 

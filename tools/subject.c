@@ -159,3 +159,20 @@ int rfs_subject_copy(struct rfs_subject *s, const struct rfs_copy *copy,
 	}
 	return open_mounted(path, name, origin, ret, err);
 }
+
+static int report_of(void *data, struct rfs_report *out, struct rfs_error *err)
+{
+	return rfs_subject_report(data, out, err);
+}
+
+int rfs_subject_losses(struct rfs_subject *s, bool quiet,
+		       struct rfs_losses *ret, struct rfs_error *err)
+{
+	struct rfs_losses_subject what = {
+		.disk = rfs_subject_merged(s),
+		.report = report_of,
+		.data = s,
+	};
+
+	return rfs_losses_of(&what, quiet, ret, err);
+}

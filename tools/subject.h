@@ -10,6 +10,7 @@
 
 #include "core/report.h"
 #include "core/view.h"
+#include "ext/losses.h"
 #include "tools/target.h"
 
 struct rfs_subject;
@@ -39,6 +40,10 @@ struct rfs_reader *rfs_subject_merged(struct rfs_subject *s);
 /* Appends who gave what of it, as known now. */
 int rfs_subject_report(struct rfs_subject *s, struct rfs_report *out,
 		       struct rfs_error *err);
+
+/* What is lost of it; see rfs_losses_of. */
+int rfs_subject_losses(struct rfs_subject *s, bool quiet,
+		       struct rfs_losses *ret, struct rfs_error *err);
 
 /* One copy of the disk alone, without help from other sources: reading it
  * chooses nothing.  The caller unrefs it before the subject is closed. */

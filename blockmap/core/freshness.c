@@ -56,6 +56,16 @@ void rfs_time_print(int64_t time_ns, char text[RFS_TIME_TEXT])
 	snprintf(text + n, RFS_TIME_TEXT - n, "Z");
 }
 
+void rfs_time_print_short(int64_t time_ns, char text[RFS_TIME_TEXT])
+{
+	struct timespec ts = rfs_time_spec(time_ns);
+
+	ts.tv_nsec = 0;
+	if (time_ns != RFS_TIME_UNKNOWN && time_ns != RFS_TIME_NOW)
+		time_ns = rfs_time_of(ts);
+	rfs_time_print(time_ns, text);
+}
+
 /* "+02:00", "-0330", "Z" or nothing, to the end of the text. */
 static bool parse_zone(const char *p, int *ret_s)
 {

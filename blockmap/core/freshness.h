@@ -23,6 +23,9 @@ struct timespec rfs_time_spec(int64_t time_ns);
 /* RFC 3339 in UTC, without a fraction where it is zero. */
 void rfs_time_print(int64_t time_ns, char text[RFS_TIME_TEXT]);
 
+/* The same to the second: for people, who compare days. */
+void rfs_time_print_short(int64_t time_ns, char text[RFS_TIME_TEXT]);
+
 /* Reads "2013-05-10", "2013-05-10T03:00[:00[.5]][Z|+02:00]" (a blank may stand
  * for the T; UTC where no zone is said) or "@SECONDS".  False if it is none. */
 bool rfs_time_parse(const char *text, int64_t *ret_ns);

@@ -96,9 +96,20 @@ struct rfs_losses {
 int rfs_losses_find(struct rfs_reader *disk, const struct rfs_report *report,
 		    struct rfs_losses *ret, struct rfs_error *err);
 
-/* The same of a merged view.  Without 'quiet' all tables of its filesystems are
+/* A disk, and what is known of it, which reading it may change. */
+struct rfs_losses_subject {
+	struct rfs_reader *disk;
+	/* Appends what is known now. */
+	int (*report)(void *data, struct rfs_report *out,
+		      struct rfs_error *err);
+	void *data;
+};
+
+/* The same of such a disk.  Without 'quiet' all tables of its filesystems are
  * read first, which counts as asking for them; with it only what was read
  * before. */
+int rfs_losses_of(const struct rfs_losses_subject *subject, bool quiet,
+		  struct rfs_losses *ret, struct rfs_error *err);
 int rfs_losses_of_view(struct rfs_view *view, bool quiet,
 		       struct rfs_losses *ret, struct rfs_error *err);
 
@@ -110,5 +121,32 @@ const char *rfs_loss_kind_name(enum rfs_loss_kind kind);
 const char *rfs_loss_state_name(enum rfs_loss_state state);
 /* False for free space, spare copies and room that holds nothing. */
 bool rfs_loss_matters(const struct rfs_loss *loss);
+
+/* What the losses of one state come to, in bytes. */
+struct rfs_losses_sum {
+	uint64_t inodes;  /* files and directories that are hit, a count */
+	uint64_t data;	  /* of files' contents */
+	uint64_t tables;  /* of the filesystem's own, and of partition tables */
+	uint64_t unknown; /* in use, nobody can say for what */
+	uint64_t harmless; /* what rfs_loss_matters says false of */
+};
+
+int rfs_losses_sum(const struct rfs_losses *losses, enum rfs_loss_state state,
+		   struct rfs_losses_sum *ret, struct rfs_error *err);
+
+/* True if there is a loss that matters, or if some filesystem could not be
+ * looked into as far as it should be. */
+bool rfs_losses_matter(const struct rfs_losses *losses);
+
+/* What is wrong with a volume's journal: a replay of it would undo newer tables,
+ * or write what nobody meant to. */
+enum rfs_journal_alarm {
+	RFS_JOURNAL_GOOD,
+	RFS_JOURNAL_HIT, /* and nothing waits in it, by the superblock */
+	RFS_JOURNAL_HIT_DIRTY,
+};
+
+enum rfs_journal_alarm rfs_losses_journal(const struct rfs_losses *losses,
+					  uint32_t volume);
 
 #endif /* RESCUEFS_EXT_LOSSES_H */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-/* The losses of a merged view, which reading it may change. */
+/* The losses of a disk that reading it may change. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -11,11 +11,11 @@
 #define ROUNDS_MAX 4
 
 /*
- * A view as a reader.
+ * The disk as the search reads it.
  */
 
 struct viewed {
-	struct rfs_view *view;
+	struct rfs_reader *disk;
 	/* Quiet: what the report calls unread is not asked for. */
 	const struct rfs_report *known;
 	atomic_ullong refused; /* bytes */
@@ -43,7 +43,7 @@ static int read_part(struct viewed *v, struct rfs_range part, bool is_known,
 		     struct rfs_error *err)
 {
 	if (is_known)
-		return rfs_view_read(v->view, part, buf, bad, err);
+		return rfs_reader_read(v->disk, part, buf, bad, err);
 	v->refused += part.len;
 	if (rfs_ranges_add(bad, part) < 0)
 		return rfs_no_memory(err);
@@ -83,7 +83,7 @@ static int viewed_read(void *state, struct rfs_range range, void *buf,
 
 	if (v->known)
 		return read_known(v, range, buf, bad, err);
-	return rfs_view_read(v->view, range, buf, bad, err);
+	return rfs_reader_read(v->disk, range, buf, bad, err);
 }
 
 static void viewed_close(void *state)
@@ -130,24 +130,31 @@ static bool is_same(const struct rfs_report *a, const struct rfs_report *b)
 	}
 }
 
-static int find_once(struct rfs_view *view, const struct rfs_report *report,
+/* As far as both the report and the disk go: someone may be resizing it. */
+static uint64_t size_of(struct rfs_reader *disk,
+			const struct rfs_report *report)
+{
+	uint64_t size = rfs_reader_size(disk), told = 0;
+
+	if (report->count)
+		told = rfs_range_end(report->items[report->count - 1].range);
+	return told < size ? told : size;
+}
+
+static int find_once(struct rfs_reader *disk, const struct rfs_report *report,
 		     bool quiet, struct rfs_losses *ret, struct rfs_error *err)
 {
-	struct viewed v = { .view = view, .known = quiet ? report : NULL };
-	uint64_t size =
-		report->count
-			? rfs_range_end(report->items[report->count - 1].range)
-			: 0;
-	struct rfs_reader *disk;
-	int r = rfs_reader_new(&viewed_ops, &v, size, "the merged disk", NULL,
-			       &disk, err);
+	struct viewed v = { .disk = disk, .known = quiet ? report : NULL };
+	struct rfs_reader *viewed;
+	int r = rfs_reader_new(&viewed_ops, &v, size_of(disk, report),
+			       rfs_reader_name(disk), NULL, &viewed, err);
 
 	if (r < 0)
 		return r;
-	r = rfs_losses_find(disk, report, ret, err);
+	r = rfs_losses_find(viewed, report, ret, err);
 	if (r == 0)
 		ret->unread_tables = v.refused;
-	rfs_reader_unref(disk);
+	rfs_reader_unref(viewed);
 	return r;
 }
 
@@ -160,22 +167,22 @@ static uint64_t count_unread(const struct rfs_report *report)
 	return totals[RFS_UNREAD];
 }
 
-int rfs_losses_of_view(struct rfs_view *view, bool quiet,
-		       struct rfs_losses *ret, struct rfs_error *err)
+int rfs_losses_of(const struct rfs_losses_subject *s, bool quiet,
+		  struct rfs_losses *ret, struct rfs_error *err)
 {
 	struct rfs_report now = { 0 }, then = { 0 };
 	struct rfs_losses found = { 0 };
 	bool done = false;
-	int r = rfs_view_report(view, &now, err);
+	int r = s->report(s->data, &now, err);
 
 	for (int round = 0; round < ROUNDS_MAX && r == 0 && !done; round++) {
 		rfs_losses_fini(&found);
-		r = find_once(view, &now, quiet, &found, err);
+		r = find_once(s->disk, &now, quiet, &found, err);
 		rfs_report_fini(&then);
 		then = now;
 		now = (struct rfs_report){ 0 };
-		if (r == 0)
-			r = rfs_view_report(view, &now, err);
+		if (r == 0 && !quiet)
+			r = s->report(s->data, &now, err);
 		done = quiet || (r == 0 && is_same(&then, &now) &&
 				 count_unread(&then) == count_unread(&now));
 	}
@@ -185,5 +192,25 @@ int rfs_losses_of_view(struct rfs_view *view, bool quiet,
 		*ret = found;
 	else
 		rfs_losses_fini(&found);
+	return r;
+}
+
+static int report_of_view(void *data, struct rfs_report *out,
+			  struct rfs_error *err)
+{
+	return rfs_view_report(data, out, err);
+}
+
+int rfs_losses_of_view(struct rfs_view *view, bool quiet,
+		       struct rfs_losses *ret, struct rfs_error *err)
+{
+	struct rfs_losses_subject s = { .report = report_of_view,
+					.data = view };
+	int r = rfs_view_reader(view, "the merged disk", &s.disk, err);
+
+	if (r < 0)
+		return r;
+	r = rfs_losses_of(&s, quiet, ret, err);
+	rfs_reader_unref(s.disk);
 	return r;
 }

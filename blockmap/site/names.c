@@ -70,13 +70,29 @@ static bool is_disguise(uint32_t c)
 	       (c >= 0x2060 && c <= 0x2069) || c == 0xfeff;
 }
 
-static bool is_unfit(uint32_t c, bool first)
+/* What is left alone; 'first' is the character at the beginning. */
+typedef bool fit_fn(uint32_t c, bool first);
+
+static bool is_fit_for_name(uint32_t c, bool first)
 {
-	return is_control(c) || is_disguise(c) || c == '/' || c == '\\' ||
-	       (first && (c == '.' || c == ' '));
+	return !is_control(c) && !is_disguise(c) && c != '/' && c != '\\' &&
+	       !(first && (c == '.' || c == ' '));
 }
 
-static char *escape(const char *text, bool as_name, size_t max)
+static bool is_fit_for_text(uint32_t c, bool first)
+{
+	(void)first;
+	return !is_control(c);
+}
+
+static bool is_fit_for_path(uint32_t c, bool first)
+{
+	(void)first;
+	/* The last two of each plane are no characters, and XML has none. */
+	return !is_control(c) && !is_disguise(c) && (c & 0xfffe) != 0xfffe;
+}
+
+static char *escape(const char *text, fit_fn *is_fit, size_t max)
 {
 	const unsigned char *p = (const unsigned char *)text;
 	char *out = malloc(strlen(text) * 4 + 1), *q = out;
@@ -85,8 +101,7 @@ static char *escape(const char *text, bool as_name, size_t max)
 		uint32_t c = 0;
 		size_t len = decode(p, &c), take = len ? len : 1;
 		bool first = p == (const unsigned char *)text;
-		bool fit = len && !is_control(c) &&
-			   !(as_name && is_unfit(c, first));
+		bool fit = len && is_fit(c, first);
 
 		if ((size_t)(q - out) + (fit ? take : take * 4) > max)
 			break;
@@ -104,10 +119,15 @@ static char *escape(const char *text, bool as_name, size_t max)
 
 char *rfs_name_escape(const char *name)
 {
-	return escape(name, true, RFS_NAME_ESCAPED_MAX);
+	return escape(name, is_fit_for_name, RFS_NAME_ESCAPED_MAX);
 }
 
 char *rfs_text_escape(const char *text)
 {
-	return escape(text, false, SIZE_MAX);
+	return escape(text, is_fit_for_text, SIZE_MAX);
+}
+
+char *rfs_path_escape(const char *path)
+{
+	return escape(path, is_fit_for_path, SIZE_MAX);
 }

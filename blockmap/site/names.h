@@ -27,4 +27,8 @@ char *rfs_name_escape(const char *name);
  * is no UTF-8 and control characters become \xHH. */
 char *rfs_text_escape(const char *text);
 
+/* The same, and nothing that makes one path look like another: for what stands
+ * in a guest's filesystem. */
+char *rfs_path_escape(const char *path);
+
 #endif /* RESCUEFS_SITE_NAMES_H */

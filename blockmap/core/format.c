@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "tools/format.h"
+#include "core/format.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* words.h - the command line of a verb that is about disks. */
+#ifndef RESCUEFS_TOOLS_WORDS_H
+#define RESCUEFS_TOOLS_WORDS_H
+
+#include <getopt.h>
+
+#include "tools/target.h"
+
+struct rfs_verb_words {
+	const char *name; /* "losses" */
+	const char *help;
+	/* With RFS_SETTINGS_OPTIONS and "help" as 'h'; long options only. */
+	const struct option *options;
+	size_t min_disks, max_disks;
+	/* An option of the verb's own, by its letter in the table. */
+	int (*take)(void *data, int letter, const char *value,
+		    struct rfs_error *err);
+	/* True once all options are taken, if it is about all disks. */
+	bool (*is_all)(const void *data);
+	/* What it does, with a target that is open; an exit status. */
+	int (*run)(void *data, struct rfs_target *target);
+	void *data;
+};
+
+/* Reads the words, opens what they name, runs the verb: an exit status. */
+int rfs_verb_with_words(const struct rfs_verb_words *verb, int argc,
+			char **argv);
+
+#endif /* RESCUEFS_TOOLS_WORDS_H */
