@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # Losses: which files lost and stale blocks hit, against debugfs; what else is hit,
 # and whether it matters; and that looking spares the disk.
+# shellcheck disable=SC2030,SC2031,SC2153
 bats_require_minimum_version 1.5.0
 
 load lib/common
