@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading a healthy disk, and one on a damaged source."""
+
+from data import Healthy, chain
+from parts import (GIB, Table, interleaved, random_rate, read_speed, warm)
+from servers import qemu_node
+
+QCOW2_PEERS = ["qemu-storage-daemon", "qemu-nbd + nbdfuse", "qcowmount"]
+
+MEASURES = [
+    ("sequential, buffered", "MB/s",
+     lambda d, size: read_speed(d, size, False), 3.0),
+    ("sequential, O_DIRECT 1 MiB", "MB/s",
+     lambda d, size: read_speed(d, size, True), 2.5),
+    ("random 4 KiB, O_DIRECT, one at a time", "reads/s",
+     lambda d, size: random_rate(d, size, 1), 2.5),
+    ("random 4 KiB, O_DIRECT, four at a time", "reads/s",
+     lambda d, size: random_rate(d, size, 4), 2.5),
+]
+
+
+def measure_all(tables, party, served, size, prefix=""):
+    for name, _, measure, _ in MEASURES:
+        tables[name].add(prefix + party, measure(served.path, size))
+
+
+def healthy(bench):
+    """Reads of a qcow2 disk over a base, a backup behind it."""
+    data = bench.data("healthy",
+                      lambda: Healthy(bench.work, bench.scaled(2 * GIB)))
+    place = bench.place
+    parties = {
+        "rescuefs": lambda: place.rescuefs_on([("--live", data.host),
+                                               ("--backup", data.backup)]),
+        "qemu-storage-daemon": lambda: place.qsd(
+            qemu_node(data.disk, data.base)),
+        "qemu-nbd + nbdfuse": lambda: place.nbdfuse(
+            chain(data.disk, data.base)),
+        "qcowmount": lambda: place.qcowmount(data.flat),
+        "xmount (raw)": lambda: place.xmount(data.raw),
+        "limit (raw)": lambda: place.limit(data.raw),
+    }
+    tables = {m[0]: Table("healthy qcow2: " + m[0], m[1]) for m in MEASURES}
+    warm(*data.sources())
+    for name, serve in interleaved(bench.rounds, parties):
+        with serve() as served:
+            measure_all(tables, name, served, data.size)
+    for name, _, _, times in MEASURES:
+        tables[name].goal("%.1f times the best qcow2 peer (BEST)" % times,
+                          "rescuefs", QCOW2_PEERS, at_least=times)
+        tables[name].goal("0.85 of limit", "rescuefs", ["limit (raw)"],
+                          at_least=0.85)
+    return list(tables.values())
+
+
+def pass_twice(bench, table, party, measure, size, **how):
+    """A first pass is one only once: each measure has a new state."""
+    data = bench.data("healthy", None)
+    sources = [("--damaged", data.host), ("--backup", data.backup)]
+    with bench.place.rescuefs_on(sources, **how) as served:
+        table.add(party + ", first pass", measure(served.path, size))
+        read_speed(served.path, size, True)
+        table.add(party + ", after", measure(served.path, size))
+
+
+def damaged(bench):
+    """The same on a damaged source: its store on, first and after, and off."""
+    data = bench.data("healthy",
+                      lambda: Healthy(bench.work, bench.scaled(2 * GIB)))
+    state = bench.in_memory("state", 2 * data.size)
+    parties = {
+        "store on": {"state": state},
+        "store on, state on the source's own disk": {},
+        "store off": {"state": state, "options": ["--store", "off"]},
+    }
+    tables = {m[0]: Table("damaged source: " + m[0], m[1]) for m in MEASURES}
+    warm(*data.sources())
+    for party, how in interleaved(bench.rounds, parties):
+        for name, _, measure, _ in MEASURES:
+            pass_twice(bench, tables[name], party, measure, data.size, **how)
+    for table in tables.values():
+        table.goal("first pass: 0.5 of the store off", "store on, first pass",
+                   ["store off, first pass"], at_least=0.5)
+        table.goal("after that: 0.9 of it", "store on, after",
+                   ["store off, after"], at_least=0.9)
+    return list(tables.values())
