@@ -6,6 +6,7 @@
  * A disk of 1 TiB whose blocks are of two kinds in turn, in EXTENTS runs of
  * seeded lengths, as a merge remembers them, kept in a state below DIR.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -63,15 +64,17 @@ static int fill(struct rfs_kept *k, uint64_t extents, struct rfs_error *err)
 	return r;
 }
 
-static double look_up(struct rfs_kept *k)
+/* The sum is given back so that no compiler can leave the work out. */
+static double look_up(struct rfs_kept *k, uint64_t *ret_sum)
 {
-	volatile uint32_t sum = 0;
+	uint64_t sum = 0;
 	double begun = now();
 
 	for (unsigned i = 0; i < LOOKUPS; i++)
 		sum += rfs_kept_find(k, next_random() % DISK,
 				     rfs_range(0, DISK))
 			       .value;
+	*ret_sum = sum;
 	return (now() - begun) / LOOKUPS;
 }
 
@@ -80,6 +83,7 @@ static int measure(struct rfs_state *state, uint64_t extents,
 {
 	struct rfs_kept k, again;
 	size_t before = memory(), after;
+	uint64_t sum;
 	double begun, filled, saved, looked, loaded;
 	int r;
 
@@ -90,7 +94,7 @@ static int measure(struct rfs_state *state, uint64_t extents,
 	r = fill(&k, extents, err);
 	filled = now() - begun;
 	after = memory();
-	looked = look_up(&k);
+	looked = look_up(&k, &sum);
 	begun = now();
 	if (r == 0)
 		r = rfs_kept_save(&k, err);
@@ -99,6 +103,8 @@ static int measure(struct rfs_state *state, uint64_t extents,
 	if (r == 0)
 		r = rfs_kept_open(&again, state, "bench", "choices", err);
 	loaded = now() - begun;
+	if (r == 0 && sum < (uint64_t)FRESH * LOOKUPS)
+		r = rfs_fail(err, EBADMSG, "bytes that were set have no value");
 	if (r < 0)
 		return r;
 	printf("{\"extents\": %zu, \"loaded_extents\": %zu, "
