@@ -3,6 +3,9 @@
 
 import os
 import random
+import shutil
+import time
+import uuid
 
 from parts import GIB, MIB, fresh_dir, run, shell
 
@@ -110,3 +113,21 @@ class Sparse:
         write_runs(self.disk, self.base,
                    [(i * step, data // 64) for i in range(64)],
                    self.dir + "/pattern")
+
+
+def make_site(work, instances):
+    """A host with so many instances, and two backups of it."""
+    top = fresh_dir(work + "/site")
+    roots = [top + "/bm0002", top + "/backup1", top + "/backup2"]
+    image = top + "/image"
+    run("qemu-img", "create", "-q", "-f", "qcow2", image, "1G")
+    run("qemu-io", "-f", "qcow2", "-c", "write -q 0 1M", image)
+    ids = [str(uuid.uuid5(uuid.NAMESPACE_OID, str(i)))
+           for i in range(instances)]
+    for age, root in enumerate(roots):
+        for i in ids:
+            place = instance_files(root, i, {"disk": "qcow2"})
+            shutil.copyfile(image, place + "/disk")
+            when = time.time() - age * 86400
+            os.utime(place + "/disk", (when, when))
+    return roots, ids

@@ -20,6 +20,7 @@ from servers import Place
 WORKLOADS = {
     "reading": reading.healthy,
     "damaged": reading.damaged,
+    "scaling": reading.scaling,
     "copying": copying.sparse,
     "pipe": copying.pipe,
     "writing": writing.overlay,

@@ -6,9 +6,8 @@ import os
 import shutil
 import subprocess
 import time
-import uuid
 
-from data import INSTANCES, UUID, instance_files
+from data import UUID, instance_files, make_site
 from parts import (MIB, Table, forget, fresh_dir, interleaved, memory_of,
                    run, shell, timed, unmount, warm)
 
@@ -54,24 +53,6 @@ def fsck(bench):
     table.goal("within 1.5 times the raw file", "rescuefs, live",
                ["the raw file"], at_most=1.5)
     return [table]
-
-
-def make_site(work, instances):
-    """A host with so many instances, and two backups of it."""
-    top = fresh_dir(work + "/site")
-    roots = [top + "/bm0002", top + "/backup1", top + "/backup2"]
-    image = top + "/image"
-    run("qemu-img", "create", "-q", "-f", "qcow2", image, "1G")
-    run("qemu-io", "-f", "qcow2", "-c", "write -q 0 1M", image)
-    ids = [str(uuid.uuid5(uuid.NAMESPACE_OID, str(i)))
-           for i in range(instances)]
-    for age, root in enumerate(roots):
-        for i in ids:
-            place = instance_files(root, i, {"disk": "qcow2"})
-            shutil.copyfile(image, place + "/disk")
-            when = time.time() - age * 86400
-            os.utime(place + "/disk", (when, when))
-    return roots, ids
 
 
 def daemon_of(mountpoint):

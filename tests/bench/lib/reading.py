@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reading a healthy disk, and one on a damaged source."""
 
-from data import Healthy, chain
-from parts import (GIB, Table, interleaved, random_rate, read_speed, warm)
+from data import Healthy, Sparse, chain, make_site
+from parts import (GIB, MIB, Table, interleaved, random_rate, read_speed,
+                   warm)
 from servers import qemu_node
 
 QCOW2_PEERS = ["qemu-storage-daemon", "qemu-nbd + nbdfuse", "qcowmount"]
@@ -84,3 +85,48 @@ def damaged(bench):
         table.goal("after that: 0.9 of it", "store on, after",
                    ["store off, after"], at_least=0.9)
     return list(tables.values())
+
+
+def break_provenance(path, size):
+    """Reads every other block, so that what is known has no two alike."""
+    with open(path, "rb", buffering=0) as f:
+        for off in range(0, size, 8192):
+            f.seek(off)
+            f.read(4096)
+
+
+def scaling(bench):
+    """Random reads where disk, site and provenance are small, and large."""
+    disks = {
+        "small": bench.data("1 GiB", lambda: Sparse(bench.work, GIB, GIB)),
+        "large": bench.data("1 TiB", lambda: Sparse(bench.work, 1024 * GIB,
+                                                    GIB)),
+    }
+    roots, _ = bench.data("site", lambda: make_site(bench.work,
+                                                    bench.scaled(1000)))
+    table = Table("random 4 KiB, O_DIRECT, one at a time, of 16 MiB",
+                  "reads/s")
+    piece = 16 * MIB
+
+    def small():
+        return bench.place.rescuefs_on([("--live", disks["small"].host)])
+
+    def large():
+        others = [("--damaged", roots[0] + ",host=bm0009"),
+                  ("--backup", roots[1] + ",host=bm0009,name=older"),
+                  ("--backup", roots[2] + ",host=bm0009,name=oldest")]
+        return bench.place.rescuefs_on([("--live", disks["large"].host),
+                                        *others])
+
+    warm(*(d.disk for d in disks.values()))
+    for name, serve in interleaved(bench.rounds, {
+            "1 GiB disk, 1 instance": small,
+            "1 TiB disk, 1,001 instances, broken provenance": large}):
+        with serve() as served:
+            if serve is large:
+                break_provenance(served.path, 4 * piece)
+            table.add(name, random_rate(served.path, piece, 1))
+    large_name, small_name = table.parties()[::-1]
+    table.goal("the cost of a request does not grow", large_name,
+               [small_name], at_least=0.9)
+    return [table]
