@@ -421,15 +421,19 @@ static int file_name(struct rfs_state *st, const char *object,
 	return r;
 }
 
-static void sync_names(struct rfs_state *st)
+/* The names in a directory are to survive a power cut.  A file system that has
+ * no such call, and one that is not written, have nothing to lose. */
+static int sync_names(int at, const char *path, struct rfs_error *err)
 {
-	int dir =
-		openat(st->dir_fd, "data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	RFS_CLEANUP_FD int fd =
+		openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (dir >= 0) {
-		fsync(dir);
-		close(dir);
-	}
+	if (fd < 0 && errno == EACCES) /* may be passed, but not listed */
+		return 0;
+	if (fd >= 0 && (fsync(fd) == 0 || errno == EINVAL || errno == EROFS))
+		return 0;
+	return rfs_fail(err, errno, "directory %s: a new name in it: %s", path,
+			strerror(errno));
 }
 
 int rfs_state_file_fd(struct rfs_state *st, const char *object,
@@ -437,8 +441,9 @@ int rfs_state_file_fd(struct rfs_state *st, const char *object,
 		      struct rfs_error *err)
 {
 	const int flags = O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0);
+	RFS_CLEANUP_FD int fd = -1;
 	char name[64];
-	int fd, r;
+	int r;
 
 	r = file_name(st, object, which, name, sizeof(name), err);
 	if (r < 0)
@@ -449,10 +454,13 @@ int rfs_state_file_fd(struct rfs_state *st, const char *object,
 	if (fd < 0)
 		return rfs_fail(err, errno, "state %s/%s: %s", st->dir, name,
 				strerror(errno));
-	/* The name, too, is to survive a power cut. */
 	if (make && (which == RFS_STATE_DATA || which == RFS_STATE_STORE))
-		sync_names(st);
-	return fd;
+		r = sync_names(st->dir_fd, "data", err);
+	if (r < 0)
+		return rfs_context(err, r, "state %s", st->dir);
+	r = fd;
+	fd = -1;
+	return r;
 }
 
 int rfs_state_data_fd(struct rfs_state *st, const char *object, bool make,
@@ -563,26 +571,47 @@ int rfs_state_holder(const char *dir, int *ret_pid, char **ret_holder,
 	return *ret_holder ? 0 : rfs_no_memory(err);
 }
 
+/* Makes one directory, whose name survives a power cut; one that is there is no
+ * error.  'path' is as it was when it returns. */
+static int make_dir(char *path, mode_t mode, struct rfs_error *err)
+{
+	char *slash = strrchr(path, '/');
+	int r = 0;
+
+	if (mkdir(path, mode) < 0)
+		return errno == EEXIST
+			       ? 0
+			       : rfs_fail(err, errno,
+					  "state directory %s cannot be made: "
+					  "%s; name another with --state",
+					  path, strerror(errno));
+	if (!slash)
+		return sync_names(AT_FDCWD, ".", err);
+	*slash = '\0';
+	r = sync_names(AT_FDCWD, slash == path ? "/" : path, err);
+	*slash = '/';
+	return r;
+}
+
 /* Makes the directory and what leads to it, as mkdir -p; ours is 0700. */
 static int make_dirs(const char *dir, struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *path = strdup(dir);
+	size_t len = strlen(dir);
+	int r = 0;
 
 	if (!path)
 		return rfs_no_memory(err);
-	for (char *p = path + 1; *p; p++) {
+	while (len > 1 && path[len - 1] == '/')
+		path[--len] = '\0';
+	for (char *p = path + 1; *p && r == 0; p++) {
 		if (*p != '/')
 			continue;
 		*p = '\0';
-		mkdir(path, 0755);
+		r = make_dir(path, 0755, err);
 		*p = '/';
 	}
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return rfs_fail(err, errno,
-				"state directory %s cannot be made: %s; name "
-				"another with --state",
-				dir, strerror(errno));
-	return 0;
+	return r < 0 ? r : make_dir(path, 0700, err);
 }
 
 static int open_dir(struct rfs_state *st, struct rfs_error *err)
@@ -598,9 +627,7 @@ static int open_dir(struct rfs_state *st, struct rfs_error *err)
 	if (mkdirat(st->dir_fd, "data", 0700) < 0 && errno != EEXIST)
 		return rfs_fail(err, errno, "state directory %s/data: %s",
 				st->dir, strerror(errno));
-	/* The name, too, is to survive a power cut. */
-	fsync(st->dir_fd);
-	return 0;
+	return sync_names(st->dir_fd, ".", err);
 }
 
 static int get_version(struct rfs_state *st, int *ret, struct rfs_error *err)
