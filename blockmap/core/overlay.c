@@ -27,6 +27,7 @@
 
 #include "core/cleanup.h"
 #include "core/keptmap.h"
+#include "core/overlay_file.h"
 
 struct rfs_overlay {
 	char *id;
@@ -41,27 +42,13 @@ struct rfs_overlay {
 	atomic_bool written; /* false: the map is empty, the size the base's */
 	uint64_t saved_size; /* guarded by the gate, held alone; so is: */
 	bool base_saved;     /* the state has zero_from */
-	pthread_mutex_t file_lock; /* guards opening the file, and to_free */
-	atomic_int fd;		   /* -1 until the first write */
+	atomic_bool
+		lacks; /* the file is not all that the map says, since it was
+		     * opened; a reset ends that, with the gate held alone */
+	struct rfs_overlay_file file;
+	pthread_mutex_t free_lock; /* guards: */
 	struct rfs_extmap to_free; /* 1: storage to be given up */
 };
-
-static int file_fd(struct rfs_overlay *o, bool make, struct rfs_error *err)
-{
-	int fd = atomic_load(&o->fd);
-
-	if (fd >= 0)
-		return fd;
-	pthread_mutex_lock(&o->file_lock);
-	fd = atomic_load(&o->fd);
-	if (fd < 0) {
-		fd = rfs_state_data_fd(o->state, o->id, make, err);
-		if (fd >= 0)
-			atomic_store(&o->fd, fd);
-	}
-	pthread_mutex_unlock(&o->file_lock);
-	return fd;
-}
 
 static void changed(struct rfs_overlay *o)
 {
@@ -124,6 +111,28 @@ static int load_size(struct rfs_overlay *o, struct rfs_error *err)
 	return r;
 }
 
+/* What a copy of the state that was put back in part lacks. */
+static int look_at_file(struct rfs_overlay *o, struct rfs_error *err)
+{
+	int fd = rfs_overlay_file_fd(&o->file, false, err);
+	uint64_t end = 0;
+	struct rfs_run run;
+	struct stat st;
+
+	if (fd < 0 && fd != -ENOENT)
+		return fd;
+	for (uint64_t off = 0; off < RFS_SIZE_MAX;
+	     off = rfs_range_end(run.range)) {
+		run = rfs_extmap_find(&o->map.map, off);
+		if (run.value == RFS_OVERLAY_DATA)
+			end = rfs_range_end(run.range);
+	}
+	/* An overlay of holes only has no file. */
+	o->lacks = end &&
+		   (fd < 0 || fstat(fd, &st) < 0 || (uint64_t)st.st_size < end);
+	return 0;
+}
+
 static int open_parts(struct rfs_overlay *o, struct rfs_error *err)
 {
 	int r = rfs_kept_open(&o->map, o->state, o->id, "overlay", err);
@@ -137,9 +146,7 @@ static int open_parts(struct rfs_overlay *o, struct rfs_error *err)
 						  atomic_load(&o->zero_from));
 	if (!o->map.map.count)
 		return 0;
-	r = file_fd(o, false, err);
-	/* An overlay of holes only has no file. */
-	return r < 0 && r != -ENOENT ? r : 0;
+	return look_at_file(o, err);
 }
 
 int rfs_overlay_open(const char *id, struct rfs_state *state,
@@ -153,10 +160,10 @@ int rfs_overlay_open(const char *id, struct rfs_state *state,
 		return rfs_no_memory(err);
 	o->state = state;
 	o->base_size = base_size;
-	atomic_init(&o->fd, -1);
 	pthread_rwlock_init(&o->gate, NULL);
-	pthread_mutex_init(&o->file_lock, NULL);
+	pthread_mutex_init(&o->free_lock, NULL);
 	o->id = strdup(id);
+	rfs_overlay_file_init(&o->file, state, o->id);
 	r = o->id ? open_parts(o, err) : rfs_no_memory(err);
 	if (r < 0)
 		rfs_overlay_close(o);
@@ -171,10 +178,9 @@ void rfs_overlay_close(struct rfs_overlay *o)
 		return;
 	rfs_kept_close(&o->map);
 	rfs_extmap_fini(&o->to_free);
-	if (atomic_load(&o->fd) >= 0)
-		close(atomic_load(&o->fd));
+	rfs_overlay_file_fini(&o->file);
 	pthread_rwlock_destroy(&o->gate);
-	pthread_mutex_destroy(&o->file_lock);
+	pthread_mutex_destroy(&o->free_lock);
 	free(o->id);
 	free(o);
 }
@@ -197,7 +203,7 @@ bool rfs_overlay_is_written(struct rfs_overlay *o)
 uint64_t rfs_overlay_allocated(struct rfs_overlay *o)
 {
 	struct stat st;
-	int fd = atomic_load(&o->fd);
+	int fd = atomic_load(&o->file.fd);
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return 0;
@@ -226,78 +232,45 @@ struct rfs_run rfs_overlay_find(struct rfs_overlay *o, uint64_t off,
 	return run;
 }
 
-/* The file has less than the map says.  Only a reset makes it shorter, and
- * takes the map first. */
-static int fail_short(struct rfs_overlay *o, uint64_t off, uint64_t end,
-		      struct rfs_error *err)
+static int fail_lacking(struct rfs_overlay *o, struct rfs_range rest,
+			struct rfs_error *err)
 {
-	struct rfs_range rest = rfs_range_to(off, end);
-
-	if (rfs_kept_find(&o->map, off, rest).value != RFS_OVERLAY_DATA)
-		return 0;
 	return rfs_fail(err, EIO,
 			"%s: of what was written, %" PRIu64 " bytes at "
 			"%" PRIu64 " are not in the state directory any more; "
 			"put a copy of it back, or 'rescuefs reset'",
-			o->id, rest.len, off);
+			o->id, rest.len, rest.off);
+}
+
+/* Nothing is written where that would hide what is missing. */
+static int check_whole(struct rfs_overlay *o, struct rfs_error *err)
+{
+	if (!o->lacks)
+		return 0;
+	return rfs_fail(err, EIO,
+			"%s: what was written before is not all in the state "
+			"directory any more, so nothing more is; put a copy of "
+			"it back, or 'rescuefs reset'",
+			o->id);
 }
 
 int rfs_overlay_read(struct rfs_overlay *o, struct rfs_range range, void *buf,
 		     struct rfs_error *err)
 {
-	int fd = file_fd(o, false, err);
-	uint8_t *p = buf;
-	size_t done = 0;
-	ssize_t n;
+	uint64_t done = 0;
+	int r;
 
-	if (fd < 0)
-		return rfs_context(err, -EIO, "%s: what was written is gone",
-				   o->id);
-	while (done < range.len) {
-		n = pread(fd, p + done, range.len - done,
-			  (off_t)(range.off + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return rfs_fail(
-				err, EIO,
-				"%s: the overlay in the state "
-				"directory cannot be read at %" PRIu64 ": %s",
-				o->id, range.off + done, strerror(errno));
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	memset(p + done, 0, range.len - done);
-	return done == range.len ? 0
-				 : fail_short(o, range.off + done,
-					      rfs_range_end(range), err);
-}
-
-static int write_file(struct rfs_overlay *o, struct rfs_range range,
-		      const uint8_t *p, struct rfs_error *err)
-{
-	int fd = file_fd(o, true, err);
-	size_t done = 0;
-	ssize_t n;
-
-	if (fd < 0)
-		return fd;
-	while (done < range.len) {
-		n = pwrite(fd, p + done, range.len - done,
-			   (off_t)(range.off + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return rfs_fail(err, n < 0 ? errno : EIO,
-					"%s: writing %" PRIu64 " bytes at "
-					"%" PRIu64 " to the state directory: "
-					"%s",
-					o->id, range.len, range.off,
-					strerror(n < 0 ? errno : EIO));
-		done += (size_t)n;
-	}
-	return 0;
+	if (o->lacks && rfs_overlay_file_fd(&o->file, false, NULL) < 0)
+		return fail_lacking(o, range, err);
+	r = rfs_overlay_file_read(&o->file, range, buf, &done, err);
+	if (r < 0 || done == range.len)
+		return r;
+	memset((uint8_t *)buf + done, 0, range.len - done);
+	range = rfs_range_to(range.off + done, rfs_range_end(range));
+	/* Only a reset makes it shorter, and takes the map first. */
+	if (rfs_kept_find(&o->map, range.off, range).value != RFS_OVERLAY_DATA)
+		return 0;
+	return fail_lacking(o, range, err);
 }
 
 /* What is beyond the base is zero without a word. */
@@ -350,7 +323,9 @@ int rfs_overlay_write(struct rfs_overlay *o, struct rfs_range range,
 	int r;
 
 	pthread_rwlock_rdlock(&o->gate);
-	r = write_file(o, range, buf, err);
+	r = check_whole(o, err);
+	if (r == 0)
+		r = rfs_overlay_file_write(&o->file, range, buf, err);
 	if (r == 0)
 		r = mark(o, range, RFS_OVERLAY_DATA, err);
 	pthread_rwlock_unlock(&o->gate);
@@ -362,9 +337,10 @@ static int free_later(struct rfs_overlay *o, struct rfs_range range,
 {
 	int r;
 
-	pthread_mutex_lock(&o->file_lock);
+	rfs_overlay_file_drop(&o->file, range);
+	pthread_mutex_lock(&o->free_lock);
 	r = rfs_extmap_set(&o->to_free, range, 1);
-	pthread_mutex_unlock(&o->file_lock);
+	pthread_mutex_unlock(&o->free_lock);
 	return r < 0 ? rfs_no_memory(err) : 0;
 }
 
@@ -375,7 +351,9 @@ int rfs_overlay_punch(struct rfs_overlay *o, struct rfs_range range,
 
 	pthread_rwlock_rdlock(&o->gate);
 	range = rfs_range_cut(range, rfs_range(0, rfs_overlay_size(o)));
-	r = range.len ? mark(o, range, RFS_OVERLAY_ZERO, err) : 0;
+	r = check_whole(o, err);
+	if (r == 0 && range.len)
+		r = mark(o, range, RFS_OVERLAY_ZERO, err);
 	if (r == 0 && range.len)
 		r = free_later(o, range, err);
 	pthread_rwlock_unlock(&o->gate);
@@ -386,7 +364,7 @@ int rfs_overlay_punch(struct rfs_overlay *o, struct rfs_range range,
  * space and nothing else. */
 static void free_storage(struct rfs_overlay *o)
 {
-	int fd = atomic_load(&o->fd);
+	int fd = atomic_load(&o->file.fd);
 	struct rfs_range rest;
 	struct rfs_run give, now;
 
@@ -438,15 +416,13 @@ static int save_base(struct rfs_overlay *o, struct rfs_error *err)
 /* With the gate held alone. */
 static int sync_alone(struct rfs_overlay *o, struct rfs_error *err)
 {
-	int fd = atomic_load(&o->fd);
 	int r;
 
-	if (fd >= 0 && fdatasync(fd) < 0)
-		return rfs_fail(err, errno,
-				"%s: the state directory does not take what "
-				"was written: %s",
-				o->id, strerror(errno));
-	r = save_base(o, err);
+	if (o->lacks) /* nothing was changed since */
+		return 0;
+	r = rfs_overlay_file_sync(&o->file, err);
+	if (r == 0)
+		r = save_base(o, err);
 	if (r == 0)
 		r = rfs_kept_save(&o->map, err);
 	if (r == 0)
@@ -480,14 +456,17 @@ static int truncate_alone(struct rfs_overlay *o, uint64_t size,
 		return 0;
 	if (size > old)
 		return mark(o, rfs_range_to(old, size), RFS_OVERLAY_ZERO, err);
-	atomic_store(&o->size, size);
-	changed(o);
 	r = save_base(o, err);
-	if (r == 0)
-		r = save_size(o, err);
-	if (r == 0)
-		r = rfs_kept_set(&o->map, rfs_range_to(size, RFS_SIZE_MAX), 0,
-				 err);
+	if (r < 0)
+		return r;
+	atomic_store(&o->size, size);
+	r = save_size(o, err);
+	if (r < 0) {
+		atomic_store(&o->size, old);
+		return r;
+	}
+	changed(o);
+	r = rfs_kept_set(&o->map, rfs_range_to(size, RFS_SIZE_MAX), 0, err);
 	if (r == 0)
 		r = free_later(o, rfs_range_to(size, old), err);
 	return r;
@@ -502,7 +481,9 @@ int rfs_overlay_truncate(struct rfs_overlay *o, uint64_t size,
 		return rfs_fail(err, EFBIG, "%s: a disk cannot be that large",
 				o->id);
 	pthread_rwlock_wrlock(&o->gate);
-	r = truncate_alone(o, size, err);
+	r = check_whole(o, err);
+	if (r == 0)
+		r = truncate_alone(o, size, err);
 	if (r == 0)
 		r = sync_alone(o, err);
 	pthread_rwlock_unlock(&o->gate);
@@ -511,7 +492,6 @@ int rfs_overlay_truncate(struct rfs_overlay *o, uint64_t size,
 
 static int reset_alone(struct rfs_overlay *o, struct rfs_error *err)
 {
-	int fd = atomic_load(&o->fd);
 	int r;
 
 	r = rfs_kept_forget(&o->map, err);
@@ -527,14 +507,10 @@ static int reset_alone(struct rfs_overlay *o, struct rfs_error *err)
 	o->saved_size = o->base_size;
 	o->base_saved = false;
 	rfs_extmap_fini(&o->to_free);
-	if (fd >= 0 && ftruncate(fd, 0) < 0)
-		return rfs_fail(err, errno,
-				"%s: the overlay's storage cannot "
-				"be freed: %s",
-				o->id, strerror(errno));
+	o->lacks = false;
 	changed(o);
 	atomic_store(&o->written, false);
-	return 0;
+	return rfs_overlay_file_empty(&o->file, err);
 }
 
 int rfs_overlay_reset(struct rfs_overlay *o, struct rfs_error *err)

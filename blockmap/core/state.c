@@ -2,16 +2,13 @@
 #include "core/state.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
@@ -91,10 +88,17 @@ static int sql_errno(sqlite3 *db, int rc)
 static int sql_fail(struct rfs_state *st, const char *what,
 		    struct rfs_error *err)
 {
-	int rc = sqlite3_errcode(st->db);
+	int errnum = sql_errno(st->db, sqlite3_errcode(st->db));
 
-	return rfs_fail(err, sql_errno(st->db, rc), "state %s: %s: %s", st->dir,
-			what, sqlite3_errmsg(st->db));
+	if (errnum == EBADMSG)
+		return rfs_fail(err, errnum,
+				"state %s: known.db is damaged (%s); put a "
+				"copy of the whole directory back, or name "
+				"another with --state",
+				st->dir, sqlite3_errmsg(st->db));
+	return rfs_fail(err, errnum, "state %s: %s: %s%s", st->dir, what,
+			sqlite3_errmsg(st->db),
+			errnum == ENOSPC ? "; make room on its disk" : "");
 }
 
 int rfs_state_run(struct rfs_state *st, const char *text, struct rfs_error *err)
@@ -397,239 +401,6 @@ int rfs_state_end(struct rfs_state *st, bool commit, struct rfs_error *err)
 	return r;
 }
 
-static const char *const file_suffix[] = {
-	[RFS_STATE_DATA] = "",
-	[RFS_STATE_STORE] = ".store",
-	[RFS_STATE_JOURNAL0] = ".journal0",
-	[RFS_STATE_JOURNAL1] = ".journal1",
-};
-
-/* The object's number is its file's name: no name from outside becomes one. */
-static int file_name(struct rfs_state *st, const char *object,
-		     enum rfs_state_file which, char *name, size_t room,
-		     struct rfs_error *err)
-{
-	int64_t id;
-	int r;
-
-	pthread_mutex_lock(&st->mutex);
-	r = rfs_state_object_id(st, object, &id, err);
-	pthread_mutex_unlock(&st->mutex);
-	if (r == 0)
-		snprintf(name, room, "data/%" PRId64 "%s", id,
-			 file_suffix[which]);
-	return r;
-}
-
-/* The names in a directory are to survive a power cut.  A file system that has
- * no such call, and one that is not written, have nothing to lose. */
-static int sync_names(int at, const char *path, struct rfs_error *err)
-{
-	RFS_CLEANUP_FD int fd =
-		openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 && errno == EACCES) /* may be passed, but not listed */
-		return 0;
-	if (fd >= 0 && (fsync(fd) == 0 || errno == EINVAL || errno == EROFS))
-		return 0;
-	return rfs_fail(err, errno, "directory %s: a new name in it: %s", path,
-			strerror(errno));
-}
-
-int rfs_state_file_fd(struct rfs_state *st, const char *object,
-		      enum rfs_state_file which, bool make,
-		      struct rfs_error *err)
-{
-	const int flags = O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0);
-	RFS_CLEANUP_FD int fd = -1;
-	char name[64];
-	int r;
-
-	r = file_name(st, object, which, name, sizeof(name), err);
-	if (r < 0)
-		return r;
-	fd = openat(st->dir_fd, name, O_RDWR | flags, 0600);
-	if (fd < 0 && errno == EROFS && !make)
-		fd = openat(st->dir_fd, name, O_RDONLY | flags);
-	if (fd < 0)
-		return rfs_fail(err, errno, "state %s/%s: %s", st->dir, name,
-				strerror(errno));
-	if (make && (which == RFS_STATE_DATA || which == RFS_STATE_STORE))
-		r = sync_names(st->dir_fd, "data", err);
-	if (r < 0)
-		return rfs_context(err, r, "state %s", st->dir);
-	r = fd;
-	fd = -1;
-	return r;
-}
-
-int rfs_state_data_fd(struct rfs_state *st, const char *object, bool make,
-		      struct rfs_error *err)
-{
-	return rfs_state_file_fd(st, object, RFS_STATE_DATA, make, err);
-}
-
-int rfs_state_remove_file(struct rfs_state *st, const char *object,
-			  enum rfs_state_file which, struct rfs_error *err)
-{
-	char name[64];
-	int r;
-
-	r = file_name(st, object, which, name, sizeof(name), err);
-	if (r < 0)
-		return r;
-	if (unlinkat(st->dir_fd, name, 0) < 0 && errno != ENOENT)
-		return rfs_fail(err, errno, "state %s/%s: %s", st->dir, name,
-				strerror(errno));
-	return 0;
-}
-
-/* "PID HOLDER"; whoever cannot have the lock reads it. */
-static int read_holder(int fd, int *ret_pid, char *text, size_t room)
-{
-	char line[4096];
-	ssize_t n = pread(fd, line, sizeof(line) - 1, 0);
-	int at = 0;
-
-	*ret_pid = 0;
-	*text = '\0';
-	if (n <= 0)
-		return -ENOENT;
-	line[n] = '\0';
-	if (sscanf(line, "%d %n", ret_pid, &at) != 1)
-		return -ENOENT;
-	line[strcspn(line, "\n")] = '\0';
-	snprintf(text, room, "%s", line + at);
-	return 0;
-}
-
-/* Whoever asks who holds the state has the lock for a moment: that is no
- * holder, so a few tries are made. */
-static bool lock_soon(int fd)
-{
-	const struct timespec pause = { 0, 20000000 };
-
-	for (int i = 0; i < 5; i++) {
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-			return true;
-		nanosleep(&pause, NULL);
-	}
-	return false;
-}
-
-static int take_lock(struct rfs_state *st, const char *holder,
-		     struct rfs_error *err)
-{
-	char other[4096];
-	int pid;
-
-	st->lock_fd = openat(st->dir_fd, "lock",
-			     O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (st->lock_fd < 0)
-		return rfs_fail(err, errno, "state %s/lock: %s", st->dir,
-				strerror(errno));
-	if (!lock_soon(st->lock_fd)) {
-		read_holder(st->lock_fd, &pid, other, sizeof(other));
-		return rfs_fail(
-			err, EBUSY,
-			"state %s is in use by process %d (%s); unmount "
-			"that first, or give this one its own --state",
-			st->dir, pid, other);
-	}
-	return rfs_state_set_holder(st, holder, err);
-}
-
-int rfs_state_set_holder(struct rfs_state *st, const char *holder,
-			 struct rfs_error *err)
-{
-	char text[4096];
-	int n;
-
-	/* A name that does not fit is cut: it is for people. */
-	snprintf(text, sizeof(text), "%d %s\n", (int)getpid(), holder);
-	n = (int)strlen(text);
-	if (ftruncate(st->lock_fd, 0) < 0 ||
-	    pwrite(st->lock_fd, text, (size_t)n, 0) != n)
-		return rfs_fail(err, EIO, "state %s/lock: cannot be written",
-				st->dir);
-	return 0;
-}
-
-int rfs_state_holder(const char *dir, int *ret_pid, char **ret_holder,
-		     struct rfs_error *err)
-{
-	RFS_CLEANUP_FD int dir_fd = open(dir, O_PATH | O_CLOEXEC);
-	RFS_CLEANUP_FD int fd = -1;
-	char text[4096];
-
-	if (dir_fd >= 0)
-		fd = openat(dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) == 0 ||
-	    read_holder(fd, ret_pid, text, sizeof(text)) < 0)
-		return rfs_fail(err, ENOENT, "nobody holds the state %s", dir);
-	*ret_holder = strdup(text);
-	return *ret_holder ? 0 : rfs_no_memory(err);
-}
-
-/* Makes one directory, whose name survives a power cut; one that is there is no
- * error.  'path' is as it was when it returns. */
-static int make_dir(char *path, mode_t mode, struct rfs_error *err)
-{
-	char *slash = strrchr(path, '/');
-	int r = 0;
-
-	if (mkdir(path, mode) < 0)
-		return errno == EEXIST
-			       ? 0
-			       : rfs_fail(err, errno,
-					  "state directory %s cannot be made: "
-					  "%s; name another with --state",
-					  path, strerror(errno));
-	if (!slash)
-		return sync_names(AT_FDCWD, ".", err);
-	*slash = '\0';
-	r = sync_names(AT_FDCWD, slash == path ? "/" : path, err);
-	*slash = '/';
-	return r;
-}
-
-/* Makes the directory and what leads to it, as mkdir -p; ours is 0700. */
-static int make_dirs(const char *dir, struct rfs_error *err)
-{
-	RFS_CLEANUP_FREE char *path = strdup(dir);
-	size_t len = strlen(dir);
-	int r = 0;
-
-	if (!path)
-		return rfs_no_memory(err);
-	while (len > 1 && path[len - 1] == '/')
-		path[--len] = '\0';
-	for (char *p = path + 1; *p && r == 0; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		r = make_dir(path, 0755, err);
-		*p = '/';
-	}
-	return r < 0 ? r : make_dir(path, 0700, err);
-}
-
-static int open_dir(struct rfs_state *st, struct rfs_error *err)
-{
-	int r = make_dirs(st->dir, err);
-
-	if (r < 0)
-		return r;
-	st->dir_fd = open(st->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (st->dir_fd < 0)
-		return rfs_fail(err, errno, "state directory %s: %s", st->dir,
-				strerror(errno));
-	if (mkdirat(st->dir_fd, "data", 0700) < 0 && errno != EEXIST)
-		return rfs_fail(err, errno, "state directory %s/data: %s",
-				st->dir, strerror(errno));
-	return sync_names(st->dir_fd, ".", err);
-}
-
 static int get_version(struct rfs_state *st, int *ret, struct rfs_error *err)
 {
 	sqlite3_stmt *s = NULL;
@@ -645,24 +416,33 @@ static int get_version(struct rfs_state *st, int *ret, struct rfs_error *err)
 	return r;
 }
 
-/* A new database gets its tables, an older one what it lacks; one of a later
- * version is refused. */
-static int check_schema(struct rfs_state *st, struct rfs_error *err)
+static int refuse_version(struct rfs_state *st, int version,
+			  struct rfs_error *err)
+{
+	return rfs_fail(err, EPROTONOSUPPORT,
+			"state %s has format version %d, this rescuefs "
+			"knows %d; use the rescuefs that wrote it, or "
+			"another --state",
+			st->dir, version, RFS_STATE_VERSION);
+}
+
+static int refuse_empty(struct rfs_state *st, struct rfs_error *err)
+{
+	return rfs_fail(err, EBADMSG,
+			"state %s: known.db is missing or empty, and data/ has "
+			"what was written and rescued; put a copy of the whole "
+			"directory back, or name another with --state",
+			st->dir);
+}
+
+/* A new database gets its tables, an older one what it lacks. */
+static int bring_up(struct rfs_state *st, int version, struct rfs_error *err)
 {
 	char text[64];
-	int version = 0, r;
+	int r;
 
-	r = get_version(st, &version, err);
-	if (r < 0)
-		return r;
 	if (version == RFS_STATE_VERSION)
 		return 0;
-	if (version < 0 || version > RFS_STATE_VERSION)
-		return rfs_fail(err, EPROTONOSUPPORT,
-				"state %s has format version %d, this rescuefs "
-				"knows %d; use the rescuefs that wrote it, or "
-				"another --state",
-				st->dir, version, RFS_STATE_VERSION);
 	snprintf(text, sizeof(text), "PRAGMA user_version = %d",
 		 RFS_STATE_VERSION);
 	r = rfs_state_run(st, "BEGIN IMMEDIATE", err);
@@ -675,16 +455,44 @@ static int check_schema(struct rfs_state *st, struct rfs_error *err)
 	return r;
 }
 
+/* Nothing is changed before it is clear that the database is ours: what its log
+ * has must not go into it when it is closed. */
+static int check_db(struct rfs_state *st, struct rfs_error *err)
+{
+	struct stat log;
+	int version = 0, r;
+
+	sqlite3_db_config(st->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
+			  fstatat(st->dir_fd, "known.db-wal", &log, 0) == 0 &&
+				  log.st_size > 0,
+			  NULL);
+	r = get_version(st, &version, err);
+	if (r < 0)
+		return r;
+	if (version < 0 || version > RFS_STATE_VERSION)
+		return refuse_version(st, version, err);
+	if (version == 0 && rfs_state_has_data(st))
+		return refuse_empty(st, err);
+	sqlite3_db_config(st->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+	r = rfs_state_run(
+		st, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;",
+		err);
+	return r < 0 ? r : bring_up(st, version, err);
+}
+
 static int open_db(struct rfs_state *st, struct rfs_error *err)
 {
 	char path[4200];
-	int r;
+	struct stat db;
 
 	if (snprintf(path, sizeof(path), "%s/known.db", st->dir) >=
 	    (int)sizeof(path))
 		return rfs_fail(err, ENAMETOOLONG,
 				"state directory: its name "
 				"is too long");
+	if ((stat(path, &db) < 0 ? errno == ENOENT : db.st_size == 0) &&
+	    rfs_state_has_data(st))
+		return refuse_empty(st, err);
 	if (sqlite3_open_v2(path, &st->db,
 			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
 				    SQLITE_OPEN_NOMUTEX,
@@ -692,12 +500,7 @@ static int open_db(struct rfs_state *st, struct rfs_error *err)
 		return sql_fail(st, "known.db cannot be opened", err);
 	sqlite3_extended_result_codes(st->db, 1);
 	sqlite3_busy_timeout(st->db, 10000);
-	r = rfs_state_run(
-		st, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;",
-		err);
-	if (r < 0)
-		return r;
-	return check_schema(st, err);
+	return check_db(st, err);
 }
 
 int rfs_state_open(const char *dir, const char *holder, struct rfs_state **ret,
@@ -711,9 +514,9 @@ int rfs_state_open(const char *dir, const char *holder, struct rfs_state **ret,
 	st->dir_fd = st->lock_fd = -1;
 	pthread_mutex_init(&st->mutex, NULL);
 	st->dir = strdup(dir);
-	r = st->dir ? open_dir(st, err) : rfs_no_memory(err);
+	r = st->dir ? rfs_state_open_dir(st, err) : rfs_no_memory(err);
 	if (r == 0)
-		r = take_lock(st, holder, err);
+		r = rfs_state_take_lock(st, holder, err);
 	if (r == 0)
 		r = open_db(st, err);
 	if (r < 0)

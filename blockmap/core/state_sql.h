@@ -39,6 +39,15 @@ struct rfs_state {
 	sqlite3_stmt *statements[RFS_ST_COUNT];
 };
 
+/* state_dir.c: the directory and data/ in it, whose names then survive a power
+ * cut. */
+int rfs_state_open_dir(struct rfs_state *st, struct rfs_error *err);
+/* -EBUSY: another process has it. */
+int rfs_state_take_lock(struct rfs_state *st, const char *holder,
+			struct rfs_error *err);
+/* True if there is anything in data/ that known.db has to speak of. */
+bool rfs_state_has_data(struct rfs_state *st);
+
 /* All of these: with the mutex held. */
 
 int rfs_state_run(struct rfs_state *st, const char *text,

@@ -250,26 +250,100 @@ static void a_second_daemon_is_told_who_has_it(void **state)
 	rfs_state_close(open_state());
 }
 
+static const char *path_of(const char *name)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return path;
+}
+
+/* Refused with these words, twice, and known.db is what it was. */
+static void expect_refused(int r, const char *words)
+{
+	static char before[200000], after[sizeof(before)];
+	struct rfs_error err = RFS_ERROR_INIT;
+	struct rfs_state *st = NULL;
+	FILE *f;
+
+	memset(before, 0, sizeof(before));
+	memset(after, 0, sizeof(after));
+	f = fopen(path_of("known.db"), "r");
+	if (f) {
+		assert_true(fread(before, 1, sizeof(before), f) <
+			    sizeof(before));
+		fclose(f);
+	}
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(rfs_state_open(dir, "/mnt", &st, &err), r);
+		if (!strstr(err.text, words) || !strstr(err.text, dir) ||
+		    !strstr(err.text, "--state"))
+			fail_msg("%s", err.text);
+	}
+	f = fopen(path_of("known.db"), "r");
+	if (f) {
+		assert_true(fread(after, 1, sizeof(after), f) < sizeof(after));
+		fclose(f);
+	}
+	assert_memory_equal(before, after, sizeof(after));
+	assert_int_equal(access(path_of("known.db-wal"), F_OK), -1);
+}
+
+static void make_some_state(void)
+{
+	struct rfs_state *st = open_state();
+	char key[16];
+	int fd;
+
+	for (int i = 0; i < 400; i++) {
+		snprintf(key, sizeof(key), "%d", i);
+		assert_int_equal(
+			rfs_state_set_fact(st, "o", key, "some value", NULL),
+			0);
+	}
+	fd = rfs_state_data_fd(st, "o", true, NULL);
+	assert_true(fd >= 0);
+	close(fd);
+	rfs_state_close(st);
+}
+
 static void a_newer_format_is_refused_and_left_alone(void **state)
 {
-	struct rfs_error err = RFS_ERROR_INIT;
-	struct rfs_state *st = open_state();
-	char path[128], text[64];
+	char text[64];
 	sqlite3 *db;
 
 	(void)state;
-	rfs_state_close(st);
-	snprintf(path, sizeof(path), "%s/known.db", dir);
+	make_some_state();
 	snprintf(text, sizeof(text), "PRAGMA user_version = %d",
 		 RFS_STATE_VERSION + 1);
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_open(path_of("known.db"), &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
 	sqlite3_close(db);
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(rfs_state_open(dir, "/mnt", &st, &err),
-				 -EPROTONOSUPPORT);
-		assert_non_null(strstr(err.text, "format version"));
-	}
+	expect_refused(-EPROTONOSUPPORT, "format version");
+}
+
+static void a_database_that_was_cut_is_refused(void **state)
+{
+	struct stat s;
+
+	(void)state;
+	make_some_state();
+	assert_int_equal(stat(path_of("known.db"), &s), 0);
+	assert_true(s.st_size >= 16384);
+	assert_int_equal(truncate(path_of("known.db"), s.st_size / 2 + 100), 0);
+	expect_refused(-EBADMSG, "known.db is damaged");
+}
+
+/* Else all that data/ has would count for nothing, without a word. */
+static void a_state_without_its_database_is_refused(void **state)
+{
+	(void)state;
+	make_some_state();
+	assert_int_equal(truncate(path_of("known.db"), 0), 0);
+	expect_refused(-EBADMSG, "known.db is missing or empty");
+	assert_int_equal(unlink(path_of("known.db")), 0);
+	expect_refused(-EBADMSG, "known.db is missing or empty");
+	assert_int_equal(access(path_of("known.db"), F_OK), -1);
 }
 
 static void a_state_of_version_1_gets_what_it_lacks(void **state)
@@ -306,20 +380,15 @@ static void a_state_of_version_1_gets_what_it_lacks(void **state)
 
 static void a_database_that_is_none_is_refused(void **state)
 {
-	struct rfs_error err = RFS_ERROR_INIT;
-	struct rfs_state *st = NULL;
-	char path[128];
 	FILE *f;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/known.db", dir);
-	f = fopen(path, "w");
+	f = fopen(path_of("known.db"), "w");
 	assert_non_null(f);
-	for (int i = 0; i < 5000; i++)
+	for (int i = 0; i < 4000; i++)
 		fputs("nonsense ", f);
 	fclose(f);
-	assert_true(rfs_state_open(dir, "/mnt", &st, &err) < 0);
-	assert_non_null(strstr(err.text, dir));
+	expect_refused(-EBADMSG, "known.db is damaged");
 }
 
 static void facts_sources_and_data_outlive_it(void **state)
@@ -385,6 +454,8 @@ int main(void)
 		TEST(what_is_not_ended_for_good_is_not_there),
 		TEST(a_second_daemon_is_told_who_has_it),
 		TEST(a_newer_format_is_refused_and_left_alone),
+		TEST(a_database_that_was_cut_is_refused),
+		TEST(a_state_without_its_database_is_refused),
 		TEST(a_state_of_version_1_gets_what_it_lacks),
 		TEST(a_database_that_is_none_is_refused),
 		TEST(facts_sources_and_data_outlive_it),
