@@ -42,7 +42,7 @@ static const char help[] =
 	"  --write FILE    writes a site file that says all this; never over "
 	"an\n"
 	"                  existing file\n"
-	"  --state DIR, --fill all|none, --lost eio|zero\n"
+	"  --state DIR, --fill all|data|none, --lost eio|zero\n"
 	"                  as for rescuefs mount: they go into the site file\n";
 
 static bool is_file(const char *path)

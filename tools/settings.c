@@ -67,13 +67,13 @@ bool rfs_settings_has_source(const struct rfs_settings *settings)
 static int set_fill(struct rfs_site *site, const char *value,
 		    struct rfs_error *err)
 {
-	if (strcmp(value, "all") == 0)
-		site->fill = RFS_FILL_ALL;
-	else if (strcmp(value, "none") == 0)
-		site->fill = RFS_FILL_NONE;
-	else
-		return rfs_fail(err, EINVAL, "fill: %s is not one of all, none",
+	int fill = rfs_fill_parse(value);
+
+	if (fill < 0)
+		return rfs_fail(err, EINVAL,
+				"fill: %s is not one of all, data, none",
 				value);
+	site->fill = (enum rfs_fill)fill;
 	return 0;
 }
 

@@ -21,7 +21,7 @@
 #include "core/keptmap.h"
 
 /* In place of a source's number: lost only because stale blocks were not
- * wanted (fill = none).  Read again where they are. */
+ * wanted (fill = none or data).  Read again where they are. */
 #define WITHHELD (UINT32_MAX >> 4)
 
 struct rfs_merge {
@@ -32,6 +32,7 @@ struct rfs_merge {
 	size_t ncandidates;
 	uint64_t size;
 	struct rfs_kept choices;
+	struct rfs_nature *nature; /* of fill = data, else NULL */
 	atomic_uint_fast64_t version;
 };
 
@@ -72,23 +73,31 @@ static const struct rfs_candidate *candidate_of(const struct rfs_merge *m,
 	return NULL;
 }
 
-/* What the policy of today makes of a remembered choice. */
-static uint32_t effective(const struct rfs_merge *m, uint32_t value)
+/* What the policy of today makes of a remembered choice, as far as it is the
+ * same.  Whether it is wanted may not be told yet: then as if it were none. */
+static struct rfs_run effective(const struct rfs_merge *m, struct rfs_run run)
 {
-	if (m->policy.withhold_stale && choice_state(value) == RFS_STALE)
-		return choice(RFS_LOST, WITHHELD);
-	if (!m->policy.withhold_stale && value == choice(RFS_LOST, WITHHELD))
-		return 0;
-	return value;
+	bool is_stale = choice_state(run.value) == RFS_STALE;
+	struct rfs_run nature = { run.range, RFS_NATURE_DATA };
+
+	if (!is_stale && run.value != choice(RFS_LOST, WITHHELD))
+		return run;
+	if (m->policy.withhold_stale)
+		nature.value = RFS_NATURE_OTHER;
+	else if (m->nature)
+		nature = rfs_nature_find(m->nature, run.range.off, run.range);
+	run.range = nature.range;
+	if (nature.value == RFS_NATURE_OTHER)
+		run.value = choice(RFS_LOST, WITHHELD);
+	else if (nature.value == RFS_NATURE_UNTOLD || !is_stale)
+		run.value = 0;
+	return run;
 }
 
 static struct rfs_run find(struct rfs_merge *m, uint64_t off,
 			   struct rfs_range within)
 {
-	struct rfs_run run = rfs_kept_find(&m->choices, off, within);
-
-	run.value = effective(m, run.value);
-	return run;
+	return effective(m, rfs_kept_find(&m->choices, off, within));
 }
 
 static uint8_t *at(struct request *q, uint64_t off)
@@ -134,15 +143,17 @@ static int publish_locked(struct request *q, struct rfs_range range,
 			  uint32_t value)
 {
 	struct rfs_kept *k = &q->m->choices;
-	struct rfs_run run;
+	struct rfs_run run, now;
 	int r;
 
 	for (uint64_t off = range.off; off < rfs_range_end(range);
 	     off = rfs_range_end(run.range)) {
 		run = rfs_extmap_find_in(&k->map, off, range);
-		if (run.value == value)
+		now = effective(q->m, run);
+		run.range = now.range;
+		if (run.value == value || now.value == value)
 			continue;
-		if (effective(q->m, run.value) != 0) {
+		if (now.value != 0) {
 			q->outrun = true;
 			continue;
 		}
@@ -250,10 +261,80 @@ static int ask_for_all(struct request *q, size_t k,
 	return r;
 }
 
+/* fill = data: of 'wanted' only file data stays; 'kept' is what an older source
+ * may not give. */
+static int keep_back(struct request *q, struct rfs_ranges *wanted,
+		     struct rfs_ranges *kept)
+{
+	struct rfs_ranges all = *wanted;
+	struct rfs_run run;
+	int r = rfs_nature_learn(q->m->nature, q->err);
+
+	if (rfs_is_own_want(r))
+		return r;
+	if (r < 0) /* it cannot be told now, so nothing is lost for ever */
+		q->late = true;
+	r = 0;
+	*wanted = (struct rfs_ranges){ 0 };
+	for (size_t i = 0; i < all.count && r == 0; i++)
+		for (uint64_t off = all.items[i].off;
+		     off < rfs_range_end(all.items[i]) && r == 0;
+		     off = rfs_range_end(run.range)) {
+			run = rfs_nature_find(q->m->nature, off, all.items[i]);
+			r = rfs_ranges_add(run.value == RFS_NATURE_DATA ? wanted
+									: kept,
+					   run.range);
+		}
+	rfs_ranges_fini(&all);
+	return r < 0 ? rfs_no_memory(q->err) : 0;
+}
+
+/* What candidate 'k' has of 'wanted' is taken from it, and off the list. */
+static int ask_candidate(struct request *q, size_t k, struct rfs_ranges *wanted)
+{
+	bool picks = q->m->nature && !is_fresh(q->m, k);
+	struct rfs_ranges missing = { 0 }, kept = { 0 };
+	int r = picks ? keep_back(q, wanted, &kept) : 0;
+
+	if (r == 0)
+		r = ask_for_all(q, k, wanted, &missing);
+	rfs_ranges_fini(wanted);
+	*wanted = missing;
+	for (size_t i = 0; i < kept.count && r == 0; i++)
+		if (rfs_ranges_add(wanted, kept.items[i]) < 0)
+			r = rfs_no_memory(q->err);
+	rfs_ranges_sort(wanted);
+	rfs_ranges_fini(&kept);
+	return r;
+}
+
+/* What nobody gave.  'withheld': an older source was not asked. */
+static int lose(struct request *q, struct rfs_range range, bool withheld)
+{
+	struct rfs_run run;
+	int r = 0;
+
+	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run.range = rfs_range_to(off, rfs_range_end(range));
+		run.value = RFS_NATURE_OTHER;
+		if (withheld && q->m->nature)
+			run = rfs_nature_find(q->m->nature, off, range);
+		r = publish(q, run.range,
+			    choice(RFS_LOST,
+				   withheld && run.value == RFS_NATURE_OTHER
+					   ? WITHHELD
+					   : 0));
+		if (r == 0)
+			r = give_lost(q, run.range);
+	}
+	return r;
+}
+
 /* Rule 2, for a range of which nothing is known yet. */
 static int resolve(struct request *q, struct rfs_range range)
 {
-	struct rfs_ranges wanted = { 0 }, missing = { 0 }, swap;
+	struct rfs_ranges wanted = { 0 };
 	bool withheld = false;
 	int r;
 
@@ -261,28 +342,16 @@ static int resolve(struct request *q, struct rfs_range range)
 	r = rfs_ranges_add(&wanted, range) < 0 ? rfs_no_memory(q->err) : 0;
 	for (size_t k = 0; k < q->m->ncandidates && r == 0 && wanted.count;
 	     k++) {
-		if (q->m->policy.withhold_stale && !is_fresh(q->m, k)) {
-			withheld = true;
+		if (!is_fresh(q->m, k))
+			withheld = q->m->policy.withhold_stale || q->m->nature;
+		if (!is_fresh(q->m, k) && q->m->policy.withhold_stale)
 			continue;
-		}
-		rfs_ranges_clear(&missing);
-		r = ask_for_all(q, k, &wanted, &missing);
-		swap = wanted;
-		wanted = missing;
-		missing = swap;
+		r = ask_candidate(q, k, &wanted);
 	}
-	for (size_t i = 0; i < wanted.count && r == 0; i++) {
-		if (q->late) {
-			r = give_late(q, wanted.items[i]);
-			continue;
-		}
-		r = publish(q, wanted.items[i],
-			    choice(RFS_LOST, withheld ? WITHHELD : 0));
-		if (r == 0)
-			r = give_lost(q, wanted.items[i]);
-	}
+	for (size_t i = 0; i < wanted.count && r == 0; i++)
+		r = q->late ? give_late(q, wanted.items[i])
+			    : lose(q, wanted.items[i], withheld);
 	rfs_ranges_fini(&wanted);
-	rfs_ranges_fini(&missing);
 	return r;
 }
 
@@ -592,6 +661,15 @@ static int choose_size(struct rfs_merge *m, struct rfs_error *err)
 	return 0;
 }
 
+/* What tells by itself what is file data; NULL: it is not there. */
+static struct rfs_reader *freshest(const struct rfs_merge *m)
+{
+	for (size_t k = 0; k < m->ncandidates; k++)
+		if (is_fresh(m, k) && m->candidates[k].reader)
+			return m->candidates[k].reader;
+	return NULL;
+}
+
 int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
 		   struct rfs_merge_policy policy,
 		   const struct rfs_candidate *candidates, size_t ncandidates,
@@ -613,6 +691,9 @@ int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
 							   : "there is none");
 	if (r == 0)
 		r = rfs_kept_open(&m->choices, state, id, "choices", err);
+	if (r == 0 && policy.find_data)
+		r = rfs_nature_open(policy.find_data, freshest(m), state, id,
+				    &m->nature, err);
 	if (r == 0)
 		r = check_candidates(m, err);
 	if (r == 0)
@@ -630,6 +711,7 @@ void rfs_merge_close(struct rfs_merge *m)
 	if (!m)
 		return;
 	rfs_kept_close(&m->choices);
+	rfs_nature_close(m->nature);
 	for (size_t k = 0; k < m->ncandidates; k++)
 		rfs_reader_unref(m->candidates[k].reader);
 	free(m->candidates);
@@ -672,6 +754,9 @@ int rfs_merge_forget(struct rfs_merge *m, struct rfs_error *err)
 	for (size_t k = 0; k < m->ncandidates && r == 0; k++)
 		if (m->candidates[k].reader)
 			r = rfs_reader_renew(m->candidates[k].reader, err);
+	if (r == 0)
+		r = rfs_nature_forget(m->nature, m->choices.state,
+				      m->choices.object, err);
 	if (r == 0)
 		r = rfs_state_forget_fact(m->choices.state, m->choices.object,
 					  RFS_MERGE_SIZE_FACT, err);

@@ -10,6 +10,7 @@
 #define RESCUEFS_CORE_MERGE_H
 
 #include "core/freshness.h"
+#include "core/nature.h"
 #include "core/reader.h"
 #include "core/report.h"
 #include "core/state.h"
@@ -30,8 +31,10 @@ struct rfs_candidate {
 
 struct rfs_merge_policy {
 	bool withhold_stale; /* fill = none: a stale block is not served */
-	bool zero_lost;	     /* lost = zero: zeros instead of EIO */
-	bool take_changed;   /* a refresh: take the sources as they are now */
+	/* fill = data: it is served where this finds file data; else NULL. */
+	rfs_find_data_fn *find_data;
+	bool zero_lost;	   /* lost = zero: zeros instead of EIO */
+	bool take_changed; /* a refresh: take the sources as they are now */
 };
 
 struct rfs_merge;

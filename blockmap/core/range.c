@@ -28,6 +28,25 @@ int rfs_ranges_add(struct rfs_ranges *list, struct rfs_range range)
 	return 0;
 }
 
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct rfs_range *x = a, *y = b;
+
+	return (x->off > y->off) - (x->off < y->off);
+}
+
+void rfs_ranges_sort(struct rfs_ranges *list)
+{
+	struct rfs_ranges out = { .items = list->items, .room = list->room };
+
+	if (!list->count)
+		return;
+	qsort(list->items, list->count, sizeof(*list->items), compare_ranges);
+	for (size_t i = 0; i < list->count; i++)
+		rfs_ranges_add(&out, list->items[i]); /* never grows */
+	list->count = out.count;
+}
+
 void rfs_ranges_clear(struct rfs_ranges *list)
 {
 	list->count = 0;

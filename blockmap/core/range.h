@@ -74,6 +74,8 @@ struct rfs_ranges {
 /* Appends; a range that touches or overlaps the last one is joined to it.
  * Returns 0 or -ENOMEM. */
 int rfs_ranges_add(struct rfs_ranges *list, struct rfs_range range);
+/* Ascending from then on, and those that touch or overlap joined. */
+void rfs_ranges_sort(struct rfs_ranges *list);
 void rfs_ranges_clear(struct rfs_ranges *list); /* keeps the memory */
 void rfs_ranges_fini(struct rfs_ranges *list);
 uint64_t rfs_ranges_total(const struct rfs_ranges *list);

@@ -12,6 +12,7 @@
 #define RESCUEFS_EXT_EXT_H
 
 #include "core/error.h"
+#include "core/extmap.h"
 #include "core/range.h"
 #include "core/reader.h"
 
@@ -29,6 +30,15 @@
  * Reads the superblocks, descriptors and block bitmaps.  -ENOTSUP if there is
  * no such filesystem on the disk; then 'used' is as it was. */
 int rfs_ext_used(struct rfs_reader *disk, struct rfs_ranges *used,
+		 struct rfs_error *err);
+
+/* Sets to 1 what of 'disk' is contents of files, or free, by tables that can be
+ * read and are right: what an older copy may stand in for without hurting the
+ * filesystem.  Never its own tables, directories, journal and the like, nor what
+ * is in use for nobody knows what, nor anything outside of ext filesystems.
+ *
+ * Reads the tables and all trees of extents.  Finding nothing is no error. */
+int rfs_ext_data(struct rfs_reader *disk, struct rfs_extmap *ret,
 		 struct rfs_error *err);
 
 #endif /* RESCUEFS_EXT_EXT_H */

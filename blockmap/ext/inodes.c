@@ -240,7 +240,8 @@ static int take_inode(struct table *t, uint32_t at, uint8_t *raw, bool is_whole)
 			w,
 			rfs_range(t->first + (uint64_t)at * t->size, t->size),
 			RFS_LOSS_INODE, ino);
-	if (r < 0 || !is_in_use)
+	/* What it says of its blocks is told, but nothing follows from it. */
+	if (r < 0 || !is_in_use || (is_wrong && w->natures))
 		return r;
 	if (LINUX_S_ISDIR(ext2fs_le16_to_cpu(inode->i_mode)))
 		rfs_set_bit(w->wanted, ino);

@@ -327,13 +327,6 @@ static int find_volume(struct finding *f, struct rfs_range range,
  * Disks.
  */
 
-static int compare_ranges(const void *a, const void *b)
-{
-	const struct rfs_range *x = a, *y = b;
-
-	return (x->off > y->off) - (x->off < y->off);
-}
-
 /* One for each kind, state and source, not for each gap. */
 static void join_from(struct rfs_losses *out, size_t from)
 {
@@ -368,8 +361,7 @@ static int add_outside(struct finding *f, struct rfs_ranges *inside)
 		if (rfs_ranges_add(inside, f->parts.tables.items[i]) < 0)
 			return rfs_no_memory(f->err);
 	}
-	qsort(inside->items, inside->count, sizeof(*inside->items),
-	      compare_ranges);
+	rfs_ranges_sort(inside);
 	for (size_t i = 0; i <= inside->count && r == 0; i++) {
 		uint64_t next =
 			i < inside->count ? inside->items[i].off : out->size;

@@ -172,20 +172,11 @@ static int add_boot(const struct rfs_partitions *parts, uint64_t size,
 							    : 0;
 }
 
-static int compare_ranges(const void *a, const void *b)
-{
-	const struct rfs_range *x = a, *y = b;
-
-	return (x->off > y->off) - (x->off < y->off);
-}
-
 /* In order, and each byte once: a table may say that partitions overlap. */
 static int append_sorted(struct rfs_ranges *out, struct rfs_ranges *list,
 			 struct rfs_error *err)
 {
-	if (list->count)
-		qsort(list->items, list->count, sizeof(*list->items),
-		      compare_ranges);
+	rfs_ranges_sort(list);
 	for (size_t i = 0; i < list->count; i++)
 		if (rfs_ranges_add(out, list->items[i]) < 0)
 			return rfs_no_memory(err);

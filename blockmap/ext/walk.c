@@ -58,6 +58,26 @@ static bool is_of_inode(enum rfs_loss_kind kind)
 	return kind <= RFS_LOSS_JOURNAL || kind == RFS_LOSS_SYSTEM;
 }
 
+/* A table stays one whoever else says that the block is theirs. */
+static int set_nature(struct rfs_walk *w, struct rfs_range there,
+		      enum rfs_loss_kind kind)
+{
+	bool is_data = kind == RFS_LOSS_DATA || kind == RFS_LOSS_UNWRITTEN;
+	struct rfs_run run;
+	int r = 0;
+
+	if (!is_data)
+		r = rfs_extmap_set(w->natures, there, RFS_IS_TABLE);
+	for (uint64_t off = there.off;
+	     is_data && off < rfs_range_end(there) && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run = rfs_extmap_find_in(w->natures, off, there);
+		if (!run.value)
+			r = rfs_extmap_set(w->natures, run.range, RFS_IS_DATA);
+	}
+	return r < 0 ? rfs_no_memory(w->err) : 0;
+}
+
 int rfs_walk_hit(struct rfs_walk *w, struct rfs_range range,
 		 enum rfs_loss_kind kind, uint32_t id)
 {
@@ -66,6 +86,8 @@ int rfs_walk_hit(struct rfs_walk *w, struct rfs_range range,
 	struct rfs_range cut;
 	int any = 0, r;
 
+	if (w->natures)
+		return set_nature(w, there, kind);
 	for (size_t i = find_ask(w->asks, there.off); i < w->asks->count; i++) {
 		cut = rfs_range_cut(w->asks->items[i].range, there);
 		if (!cut.len)
@@ -110,13 +132,6 @@ int rfs_walk_read(struct rfs_walk *w, uint64_t blk, uint64_t nblk, void *buf)
 /*
  * What nothing owns.
  */
-
-static int compare_ranges(const void *a, const void *b)
-{
-	const struct rfs_range *x = a, *y = b;
-
-	return (x->off > y->off) - (x->off < y->off);
-}
 
 /* The pieces of one bitmap. */
 struct rest {
@@ -207,19 +222,6 @@ static int place_ask(struct rest *rest, const struct rfs_ask *ask, size_t *at)
 	return 0;
 }
 
-/* Sorts and joins them. */
-static void tidy(struct rfs_ranges *list)
-{
-	struct rfs_ranges out = { .items = list->items, .room = list->room };
-
-	if (!list->count)
-		return;
-	qsort(list->items, list->count, sizeof(*list->items), compare_ranges);
-	for (size_t i = 0; i < list->count; i++)
-		rfs_ranges_add(&out, list->items[i]); /* never grows */
-	list->count = out.count;
-}
-
 int rfs_walk_rest(struct rfs_walk *w)
 {
 	RFS_CLEANUP_FREE uint8_t *bits = malloc(w->x->fs->blocksize);
@@ -229,7 +231,7 @@ int rfs_walk_rest(struct rfs_walk *w)
 
 	if (!bits)
 		return rfs_no_memory(w->err);
-	tidy(&w->covered);
+	rfs_ranges_sort(&w->covered);
 	for (size_t i = 0; i < w->asks->count && r == 0; i++)
 		r = place_ask(&rest, &w->asks->items[i], &at);
 	return r;
@@ -325,6 +327,21 @@ int rfs_walk_run(struct rfs_walk *w, struct rfs_extfs *x,
 	if (r == 0)
 		join_hits(w);
 	return r;
+}
+
+int rfs_walk_natures(struct rfs_walk *w, struct rfs_extfs *x,
+		     struct rfs_extmap *natures, struct rfs_error *err)
+{
+	static const struct rfs_asks nothing;
+	int r;
+
+	*w = (struct rfs_walk){
+		.x = x, .asks = &nothing, .natures = natures, .err = err
+	};
+	r = begin(w);
+	if (r == 0)
+		r = rfs_walk_tables(w);
+	return r == 0 ? rfs_walk_inodes(w) : r;
 }
 
 void rfs_walk_fini(struct rfs_walk *w)

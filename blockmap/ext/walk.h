@@ -11,6 +11,7 @@
 #ifndef RESCUEFS_EXT_WALK_H
 #define RESCUEFS_EXT_WALK_H
 
+#include "core/extmap.h"
 #include "ext/extfs.h"
 #include "ext/losses.h"
 
@@ -65,6 +66,8 @@ struct rfs_name {
 struct rfs_walk {
 	struct rfs_extfs *x;
 	const struct rfs_asks *asks;
+	/* For rfs_walk_natures: no hits, but what each block is. */
+	struct rfs_extmap *natures;
 	struct rfs_error *err;
 
 	struct rfs_hits hits;
@@ -118,6 +121,15 @@ int rfs_walk_rest(struct rfs_walk *w);
 /* All of it.  Hits come sorted, one for each kind, id and label. */
 int rfs_walk_run(struct rfs_walk *w, struct rfs_extfs *x,
 		 const struct rfs_asks *asks, struct rfs_error *err);
+/* What the filesystem's blocks are, by tables that are right; names are not
+ * looked for.  Sets RFS_IS_DATA for contents of files, RFS_IS_TABLE for all else
+ * that has an owner, also where both say it is theirs. */
+enum rfs_block_nature {
+	RFS_IS_DATA = 1,
+	RFS_IS_TABLE = 2,
+};
+int rfs_walk_natures(struct rfs_walk *w, struct rfs_extfs *x,
+		     struct rfs_extmap *natures, struct rfs_error *err);
 void rfs_walk_fini(struct rfs_walk *w);
 
 /* "/srv/kept/1"; "#12/1" where a parent has no name.  The caller frees it; NULL

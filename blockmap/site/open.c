@@ -14,6 +14,7 @@
 
 #include "core/cleanup.h"
 #include "core/vec.h"
+#include "ext/ext.h"
 #include "readers/readers.h"
 #include "readers/rescue.h"
 #include "site/chain.h"
@@ -558,6 +559,7 @@ static struct rfs_merge_policy policy_of(const struct rfs_site *site,
 		lost = rule->lost;
 	return (struct rfs_merge_policy){
 		.withhold_stale = fill == RFS_FILL_NONE,
+		.find_data = fill == RFS_FILL_DATA ? rfs_ext_data : NULL,
 		.zero_lost = lost == RFS_LOST_ZERO,
 	};
 }

@@ -30,6 +30,25 @@ static const char *const store_names[] = {
 	[RFS_STORE_OFF] = "off",
 };
 
+static const char *const fill_names[] = {
+	[RFS_FILL_ALL] = "all",
+	[RFS_FILL_DATA] = "data",
+	[RFS_FILL_NONE] = "none",
+};
+
+const char *rfs_fill_name(enum rfs_fill fill)
+{
+	return fill_names[fill];
+}
+
+int rfs_fill_parse(const char *text)
+{
+	for (int i = RFS_FILL_ALL; i <= RFS_FILL_NONE; i++)
+		if (strcmp(fill_names[i], text) == 0)
+			return i;
+	return -1;
+}
+
 const char *rfs_store_mode_name(enum rfs_store_mode mode)
 {
 	return store_names[mode];

@@ -30,6 +30,7 @@ enum rfs_source_kind {
 /* How far stale blocks may stand in for unreadable ones (design, rule 6). */
 enum rfs_fill {
 	RFS_FILL_ALL,
+	RFS_FILL_DATA, /* in the contents of files, not in tables */
 	RFS_FILL_NONE,
 };
 
@@ -155,6 +156,10 @@ const char *rfs_source_kind_name(enum rfs_source_kind kind);
 /* What is kept of what is read off this source. */
 enum rfs_store_mode rfs_source_store(const struct rfs_site *site,
 				     const struct rfs_source *source);
+
+/* "all", "data", "none", and back: -1 if the text is none of them. */
+const char *rfs_fill_name(enum rfs_fill fill);
+int rfs_fill_parse(const char *text);
 
 /* "on", "auto", "off", and back: -1 if the text is none of them. */
 const char *rfs_store_mode_name(enum rfs_store_mode mode);

@@ -200,12 +200,9 @@ static int choose(struct parse *p, const char *key, const char *value,
 
 static int choose_fill(struct parse *p, const char *value)
 {
-	if (!strcmp(value, "data"))
-		return FAIL(p, p->line,
-			    "fill = data needs to understand the filesystem, "
-			    "and this version does not have it; use all or "
-			    "none");
-	return choose(p, "fill", value, "all none");
+	int fill = rfs_fill_parse(value);
+
+	return fill >= 0 ? fill : choose(p, "fill", value, "all data none");
 }
 
 static int keep(struct parse *p, char **field, const char *value)

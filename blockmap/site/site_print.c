@@ -61,11 +61,6 @@ static int print_source(const struct rfs_source *source, FILE *out,
 	return 0;
 }
 
-static const char *fill_name(int fill)
-{
-	return fill == RFS_FILL_NONE ? "none" : "all";
-}
-
 static const char *lost_name(int lost)
 {
 	return lost == RFS_LOST_ZERO ? "zero" : "eio";
@@ -83,7 +78,8 @@ static void print_rule(const struct rfs_disk_rule *rule, FILE *out)
 	if (rule->format)
 		fprintf(out, "format = %s\n", rule->format);
 	if (rule->fill >= 0)
-		fprintf(out, "fill   = %s\n", fill_name(rule->fill));
+		fprintf(out, "fill   = %s\n",
+			rfs_fill_name((enum rfs_fill)rule->fill));
 	if (rule->lost >= 0)
 		fprintf(out, "lost   = %s\n", lost_name(rule->lost));
 }
@@ -98,7 +94,7 @@ static int print_site(const struct rfs_site *site, FILE *out,
 		r = check_value("state", site->state_dir, err);
 		fprintf(out, "state = %s\n", site->state_dir);
 	}
-	fprintf(out, "fill  = %s\n", fill_name((int)site->fill));
+	fprintf(out, "fill  = %s\n", rfs_fill_name(site->fill));
 	fprintf(out, "lost  = %s\n", lost_name((int)site->lost));
 	fprintf(out, "store = %s\n", rfs_store_mode_name(site->store));
 	for (size_t i = 0; i < site->nsources && r == 0; i++)

@@ -51,7 +51,7 @@ static void expect_refused(const char *text, const char *where,
 static const char whole[] =
 	"[site]\n"
 	"state = /var/lib/rescuefs/bm0002\n"
-	"fill  = none                          ; all | none\n"
+	"fill  = none                          ; all | data | none\n"
 	"lost  = zero\n"
 	"\n"
 	"; a comment\n"
@@ -134,7 +134,7 @@ static void mistakes_are_named_with_their_line(void **state)
 	expect_refused("[site]\nstate\n", ":2", "key = value");
 	expect_refused("[site]\nstate =\n", ":2", "no value");
 	expect_refused("[site\n", ":1", "']'");
-	expect_refused("[site]\nfill = some\n", ":2", "all none");
+	expect_refused("[site]\nfill = some\n", ":2", "all data none");
 	expect_refused("[site]\nlost = 7\n", ":2", "eio zero");
 	expect_refused("[source a]\nroot = /a\n", ":1", "needs a kind");
 	expect_refused("[source a]\nkind = damaged\n", ":1", "needs a root");
@@ -158,7 +158,7 @@ static void nothing_is_said_twice(void **state)
 static void what_comes_later_is_refused_by_name(void **state)
 {
 	(void)state;
-	expect_refused("[site]\nfill = data\n", ":2", "use all or none");
+	expect_refused("[site]\nfill = some\n", ":2", "all data none");
 	expect_refused(SOURCE "nbd = http://x\n", ":1", "must begin with");
 	expect_refused("[others]\n", ":1", "not supported");
 }
