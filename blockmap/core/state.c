@@ -64,6 +64,9 @@ static const char *const schema[RFS_STATE_VERSION] = {
 	" absorbed INTEGER NOT NULL);"
 	"CREATE TABLE digest(object INTEGER NOT NULL, page INTEGER NOT NULL,"
 	" digests BLOB NOT NULL, PRIMARY KEY(object, page)) WITHOUT ROWID;",
+
+	/* Digests of data are others; those of before are still understood. */
+	"",
 };
 
 static int sql_errno(sqlite3 *db, int rc)

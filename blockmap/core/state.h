@@ -16,7 +16,7 @@
 
 #include "core/error.h"
 
-#define RFS_STATE_VERSION 2
+#define RFS_STATE_VERSION 3
 
 struct rfs_state;
 

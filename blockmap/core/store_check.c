@@ -153,7 +153,6 @@ static int read_part(struct rfs_store *s, struct rfs_range range,
 static int check_whole(struct rfs_store *s, struct sight *v,
 		       struct rfs_store_scratch *scratch, struct rfs_error *err)
 {
-	struct rfs_digest found;
 	size_t len = 0;
 	int r;
 
@@ -167,10 +166,9 @@ static int check_whole(struct rfs_store *s, struct sight *v,
 		       scratch->data + part.off % RFS_STORE_CHUNK, part.len);
 		len += part.len;
 	}
-	if (len) {
-		found = rfs_digest(scratch->gathered, len);
-		v->whole_bad = !rfs_digest_same(&found, &v->digest);
-	}
+	if (len)
+		v->whole_bad =
+			!rfs_digest_agrees(&v->digest, scratch->gathered, len);
 	return 0;
 }
 
@@ -178,7 +176,6 @@ static int check_whole(struct rfs_store *s, struct sight *v,
 static int compare(struct rfs_store *s, uint64_t number, struct sight *v,
 		   struct rfs_store_scratch *scratch, struct rfs_error *err)
 {
-	struct rfs_digest found;
 	bool good;
 	int r = 0;
 
@@ -196,9 +193,9 @@ static int compare(struct rfs_store *s, uint64_t number, struct sight *v,
 			good = false;
 			continue;
 		}
-		found = rfs_digest(scratch->data + range.off % RFS_STORE_CHUNK,
-				   range.len);
-		p->bad = !rfs_digest_same(&found, &p->piece.digest);
+		p->bad = !rfs_digest_agrees(
+			&p->piece.digest,
+			scratch->data + range.off % RFS_STORE_CHUNK, range.len);
 		good = good && !p->bad;
 	}
 	return r < 0 ? r : good;

@@ -238,7 +238,6 @@ static int replay(struct rfs_store *s, struct records *list,
 		  struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE uint8_t *buf = malloc(RFS_STORE_CHUNK);
-	struct rfs_digest found;
 	int r = 0;
 
 	if (!buf)
@@ -251,8 +250,8 @@ static int replay(struct rfs_store *s, struct records *list,
 		s->turn = rec->turn;
 		r = rfs_store_pread(s, rec->piece.range, buf);
 		if (r == 0) {
-			found = rfs_digest(buf, rec->piece.range.len);
-			if (rfs_digest_same(&found, &rec->piece.digest))
+			if (rfs_digest_agrees(&rec->piece.digest, buf,
+					      rec->piece.range.len))
 				r = believe(s, rec, err);
 		} else if (r == -EIO) {
 			r = 0; /* not to be had, so not kept */

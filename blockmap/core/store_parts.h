@@ -130,12 +130,6 @@ static inline struct rfs_range rfs_store_chunk_range(const struct rfs_store *s,
 		rfs_range(0, s->size));
 }
 
-static inline bool rfs_digest_same(const struct rfs_digest *a,
-				   const struct rfs_digest *b)
-{
-	return !__builtin_memcmp(a->bytes, b->bytes, sizeof(a->bytes));
-}
-
 /* store.c: all of 'range', or a negative errno: -EIO if it is not to be had,
  * else our own want. */
 int rfs_store_pread(struct rfs_store *s, struct rfs_range range, void *buf);

@@ -207,7 +207,7 @@ static int make_pieces(struct rfs_range range, const uint8_t *p,
 			return rfs_no_memory(err);
 		piece = &out->items[out->count++];
 		piece->range = rfs_range(range.off, len);
-		piece->digest = rfs_digest(p, len);
+		piece->digest = rfs_digest_data(p, len);
 		p += len;
 		range = rfs_range(range.off + len, range.len - len);
 	}

@@ -131,7 +131,7 @@ static bool gather(struct rfs_store *s, uint64_t number,
 	}
 	pthread_rwlock_unlock(&s->map.lock);
 	if (len)
-		*ret = rfs_digest(scratch->gathered, len);
+		*ret = rfs_digest_data(scratch->gathered, len);
 	return len > 0;
 }
 
