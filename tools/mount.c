@@ -8,14 +8,12 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,7 +22,7 @@
 #include "fs/session.h"
 #include "site/inventory.h"
 #include "site/open.h"
-#include "site/volumes.h"
+#include "tools/place.h"
 #include "tools/settings.h"
 #include "tools/verbs.h"
 
@@ -79,141 +77,6 @@ static int keep_for_fuse(struct mount *m, const char *item,
 		return rfs_no_memory(err);
 	free(m->fuse);
 	m->fuse = joined;
-	return 0;
-}
-
-/*
- * Where the state and the mount may lie.
- */
-
-/* Resolves what exists of 'path' and appends the rest, which then is to be
- * made.  *ret_dev is that of the part that exists.  NULL with errno, or the
- * text, which the caller frees. */
-static char *resolve(const char *path, dev_t *ret_dev)
-{
-	RFS_CLEANUP_FREE char *head = strdup(path);
-	RFS_CLEANUP_FREE char *real = NULL;
-	char *slash, *joined;
-	const char *rest;
-	struct stat st;
-
-	while (head && !(real = realpath(head, NULL))) {
-		slash = strrchr(head, '/');
-		if (errno != ENOENT || !slash || strcmp(slash, "/..") == 0)
-			return NULL;
-		slash[slash == head] = '\0';
-	}
-	if (!real || stat(real, &st) < 0)
-		return NULL;
-	*ret_dev = st.st_dev;
-	rest = path + strlen(head);
-	rest += strspn(rest, "/");
-	if (asprintf(&joined, "%s%s%s", strcmp(real, "/") == 0 ? "" : real,
-		     *rest || strcmp(real, "/") == 0 ? "/" : "", rest) < 0)
-		return NULL;
-	return joined;
-}
-
-static bool is_inside(const char *path, const char *dir)
-{
-	size_t len = strlen(dir);
-
-	if (len && dir[len - 1] == '/')
-		len--;
-	return strncmp(path, dir, len) == 0 &&
-	       (path[len] == '/' || path[len] == '\0');
-}
-
-/* A damaged directory's filesystem is the dying disk, unless it is the one that
- * this system itself runs on, or memory: then it holds a copy. */
-static bool is_dying(const char *root, dev_t *ret_dev)
-{
-	struct statfs fs;
-	struct stat st, top;
-
-	if (stat(root, &st) < 0 || statfs(root, &fs) < 0 || stat("/", &top) < 0)
-		return false;
-	*ret_dev = st.st_dev;
-	return st.st_dev != top.st_dev && fs.f_type != TMPFS_MAGIC;
-}
-
-static int check_folder(const struct mount *m, const struct rfs_source *source,
-			const char *folder, const char *state, dev_t state_dev,
-			struct rfs_error *err)
-{
-	RFS_CLEANUP_FREE char *root = realpath(folder, NULL);
-	dev_t dev;
-
-	if (!root)
-		return 0;
-	if (is_inside(state, root))
-		return rfs_fail(err, EINVAL,
-				"the state directory %s lies in the source %s "
-				"(%s), which is never written; name another "
-				"with --state",
-				state, source->origin.name, root);
-	if (source->kind == RFS_DAMAGED && is_dying(root, &dev) &&
-	    dev == state_dev)
-		return rfs_fail(err, EINVAL,
-				"the state directory %s lies on the same "
-				"filesystem as the damaged source %s; name one "
-				"on another disk with --state",
-				state, source->origin.name);
-	if (is_inside(m->mountpoint, root))
-		return rfs_fail(err, EINVAL,
-				"the mount point %s lies in the source %s (%s) "
-				"and would show itself; mount elsewhere",
-				m->mountpoint, source->origin.name, root);
-	return 0;
-}
-
-static int check_source(const struct mount *m, const struct rfs_source *source,
-			const char *state, dev_t state_dev,
-			struct rfs_error *err)
-{
-	RFS_CLEANUP_FREE char *folder = NULL;
-	int r = 0;
-
-	if (source->root)
-		r = check_folder(m, source, source->root, state, state_dev,
-				 err);
-	if (r < 0 || !source->volumes)
-		return r;
-	folder = rfs_volumes_folder(source->volumes);
-	if (!folder)
-		return rfs_no_memory(err);
-	return check_folder(m, source, folder, state, state_dev, err);
-}
-
-/* The caller frees *ret_dir, which may not exist yet. */
-static int choose_state(struct mount *m, char **ret_dir, struct rfs_error *err)
-{
-	RFS_CLEANUP_FREE char *said = NULL;
-	RFS_CLEANUP_FREE char *dir = NULL;
-	dev_t dev;
-	int r;
-
-	r = rfs_site_state_dir(&m->site, &said, err);
-	if (r < 0)
-		return r;
-	dir = resolve(said, &dev);
-	if (!dir)
-		return rfs_fail(err, errno ? errno : EINVAL,
-				"state directory %s: %s; name another with "
-				"--state",
-				said, strerror(errno ? errno : EINVAL));
-	if (is_inside(dir, m->mountpoint))
-		return rfs_fail(err, EINVAL,
-				"the state directory %s lies in the mount "
-				"point; name another with --state",
-				dir);
-	for (size_t i = 0; i < m->site.nsources; i++) {
-		r = check_source(m, m->site.sources[i], dir, dev, err);
-		if (r < 0)
-			return r;
-	}
-	*ret_dir = dir;
-	dir = NULL;
 	return 0;
 }
 
@@ -283,7 +146,7 @@ static int with_state(struct mount *m, const struct rfs_inventory *inv)
 	struct rfs_state *st;
 	int r, status;
 
-	r = choose_state(m, &dir, &err);
+	r = rfs_place_state(&m->site, m->mountpoint, &dir, &err);
 	if (r == 0)
 		r = rfs_state_open(dir, m->mountpoint, &st, &err);
 	if (r < 0)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "tools/place.h"
 #include "tools/verbs.h"
 
 static bool is_file(const char *word)
@@ -115,7 +116,7 @@ static int open_state(struct rfs_target *t,
 	char *holder;
 	int pid, r;
 
-	r = rfs_site_state_dir(&t->site, &dir, err);
+	r = rfs_place_state(&t->site, NULL, &dir, err);
 	if (r == 0 && words->needs_state)
 		r = check_state(dir, err);
 	if (r < 0)

@@ -275,7 +275,7 @@ int rfs_state_try_fact(struct rfs_state *st, const char *object,
 {
 	int r = rfs_state_set_fact(st, object, key, value, err);
 
-	return r == -ENOSPC || r == -EROFS ? 0 : r;
+	return r == -ENOSPC || r == -EROFS || r == -EIO ? 0 : r;
 }
 
 int rfs_state_forget_fact(struct rfs_state *st, const char *object,
@@ -469,7 +469,11 @@ static int check_db(struct rfs_state *st, struct rfs_error *err)
 			  fstatat(st->dir_fd, "known.db-wal", &log, 0) == 0 &&
 				  log.st_size > 0,
 			  NULL);
-	r = get_version(st, &version, err);
+	/* One process alone has it, so it needs no memory that is shared through
+	 * a file: on a full disk that would be a SIGBUS. */
+	r = rfs_state_run(st, "PRAGMA locking_mode = EXCLUSIVE", err);
+	if (r == 0)
+		r = get_version(st, &version, err);
 	if (r < 0)
 		return r;
 	if (version < 0 || version > RFS_STATE_VERSION)

@@ -50,8 +50,8 @@ int rfs_state_set_fact(struct rfs_state *st, const char *object,
 		       const char *key, const char *value,
 		       struct rfs_error *err);
 
-/* The same where a full state directory is no reason to refuse a read: -ENOSPC
- * and -EROFS count as done, and the fact is said again at the next mount. */
+/* The same where a full or failing state directory is no reason to refuse a read:
+ * -ENOSPC, -EROFS and -EIO count as done, and the fact is said again at the next mount. */
 int rfs_state_try_fact(struct rfs_state *st, const char *object,
 		       const char *key, const char *value,
 		       struct rfs_error *err);

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "tools/place.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+#include "core/cleanup.h"
+#include "site/volumes.h"
+
+/* Resolves what exists of 'path' and appends the rest, which then is to be
+ * made.  *ret_dev is that of the part that exists.  NULL with errno, or the
+ * text, which the caller frees. */
+static char *resolve(const char *path, dev_t *ret_dev)
+{
+	RFS_CLEANUP_FREE char *head = strdup(path);
+	RFS_CLEANUP_FREE char *real = NULL;
+	char *slash, *joined;
+	const char *rest;
+	struct stat st;
+
+	while (head && !(real = realpath(head, NULL))) {
+		slash = strrchr(head, '/');
+		if (errno != ENOENT || !slash || strcmp(slash, "/..") == 0)
+			return NULL;
+		slash[slash == head] = '\0';
+	}
+	if (!real || stat(real, &st) < 0)
+		return NULL;
+	*ret_dev = st.st_dev;
+	rest = path + strlen(head);
+	rest += strspn(rest, "/");
+	if (asprintf(&joined, "%s%s%s", strcmp(real, "/") == 0 ? "" : real,
+		     *rest || strcmp(real, "/") == 0 ? "/" : "", rest) < 0)
+		return NULL;
+	return joined;
+}
+
+static bool is_inside(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	if (len && dir[len - 1] == '/')
+		len--;
+	return strncmp(path, dir, len) == 0 &&
+	       (path[len] == '/' || path[len] == '\0');
+}
+
+/* A damaged directory's filesystem is the dying disk, unless it is the one that
+ * this system itself runs on, or memory: then it holds a copy. */
+static bool is_dying(const char *root, dev_t *ret_dev)
+{
+	struct statfs fs;
+	struct stat st, top;
+
+	if (stat(root, &st) < 0 || statfs(root, &fs) < 0 || stat("/", &top) < 0)
+		return false;
+	*ret_dev = st.st_dev;
+	return st.st_dev != top.st_dev && fs.f_type != TMPFS_MAGIC;
+}
+
+static int check_folder(const char *mountpoint, const struct rfs_source *source,
+			const char *folder, const char *state, dev_t state_dev,
+			struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *root = realpath(folder, NULL);
+	dev_t dev;
+
+	if (!root)
+		return 0;
+	if (is_inside(state, root))
+		return rfs_fail(err, EINVAL,
+				"the state directory %s lies in the source %s "
+				"(%s), which is never written; name another "
+				"with --state",
+				state, source->origin.name, root);
+	if (source->kind == RFS_DAMAGED && is_dying(root, &dev) &&
+	    dev == state_dev)
+		return rfs_fail(err, EINVAL,
+				"the state directory %s lies on the same "
+				"filesystem as the damaged source %s; name one "
+				"on another disk with --state",
+				state, source->origin.name);
+	if (mountpoint && is_inside(mountpoint, root))
+		return rfs_fail(err, EINVAL,
+				"the mount point %s lies in the source %s (%s) "
+				"and would show itself; mount elsewhere",
+				mountpoint, source->origin.name, root);
+	return 0;
+}
+
+static int check_source(const char *mountpoint, const struct rfs_source *source,
+			const char *state, dev_t state_dev,
+			struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *folder = NULL;
+	int r = 0;
+
+	if (source->root)
+		r = check_folder(mountpoint, source, source->root, state,
+				 state_dev, err);
+	if (r < 0 || !source->volumes)
+		return r;
+	folder = rfs_volumes_folder(source->volumes);
+	if (!folder)
+		return rfs_no_memory(err);
+	return check_folder(mountpoint, source, folder, state, state_dev, err);
+}
+
+int rfs_place_state(const struct rfs_site *site, const char *mountpoint,
+		    char **ret_dir, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *said = NULL;
+	RFS_CLEANUP_FREE char *dir = NULL;
+	dev_t dev;
+	int r;
+
+	r = rfs_site_state_dir(site, &said, err);
+	if (r < 0)
+		return r;
+	dir = resolve(said, &dev);
+	if (!dir)
+		return rfs_fail(err, errno ? errno : EINVAL,
+				"state directory %s: %s; name another with "
+				"--state",
+				said, strerror(errno ? errno : EINVAL));
+	if (mountpoint && is_inside(dir, mountpoint))
+		return rfs_fail(err, EINVAL,
+				"the state directory %s lies in the mount "
+				"point; name another with --state",
+				dir);
+	for (size_t i = 0; i < site->nsources; i++) {
+		r = check_source(mountpoint, site->sources[i], dir, dev, err);
+		if (r < 0)
+			return r;
+	}
+	*ret_dir = dir;
+	dir = NULL;
+	return 0;
+}
