@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <time.h>
 
 #include "fs/front.h"
@@ -12,21 +11,70 @@
 #include "fs/log.h"
 #include "fs/thread.h"
 
+/* "\\040" and the like, as the kernel writes odd characters of a path, back to
+ * these; in place. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++, to++) {
+		*to = *text;
+		if (*text != '\\' || strspn(text + 1, "01234567") < 3)
+			continue;
+		*to = (char)((text[1] - '0') << 6 | (text[2] - '0') << 3 |
+			     (text[3] - '0'));
+		text += 3;
+	}
+	*to = '\0';
+}
+
+/* The device number of the mount, without asking the mount: who does that keeps
+ * it busy, and an umount(8) at that moment would fail. */
+static bool find_device(const char *mountpoint, unsigned *ret_major,
+			unsigned *ret_minor)
+{
+	FILE *in = fopen("/proc/self/mountinfo", "re");
+	unsigned major, minor;
+	char *line = NULL;
+	size_t room = 0;
+	bool found = false;
+	int at;
+
+	while (in && getline(&line, &room, in) >= 0) {
+		/* Number, parent's, device, root, mount point; see proc(5). */
+		at = 0;
+		if (sscanf(line, "%*u %*u %u:%u %*s %n", &major, &minor, &at) !=
+			    2 ||
+		    !at)
+			continue;
+		line[at + (int)strcspn(line + at, " \n")] = '\0';
+		unescape(line + at);
+		if (strcmp(line + at, mountpoint) != 0)
+			continue;
+		*ret_major = major; /* the last one is on top */
+		*ret_minor = minor;
+		found = true;
+	}
+	free(line);
+	if (in)
+		fclose(in);
+	return found;
+}
+
 /* The kernel reads 128 KiB ahead for a new mount, whatever it is told when the
  * mount begins; an image is read in pieces of RFS_IO_MAX.  Only root may say
  * so, and for others it is but slower.  Damaged disks are not read ahead at
  * all: their files bypass the page cache. */
 static void read_further_ahead(const char *mountpoint)
 {
+	unsigned major, minor;
 	char path[64];
-	struct stat st;
 	FILE *file;
 
-	/* Answered by our own threads, and not before the mount has begun. */
-	if (stat(mountpoint, &st) < 0)
+	if (!find_device(mountpoint, &major, &minor))
 		return;
 	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
-		 major(st.st_dev), minor(st.st_dev));
+		 major, minor);
 	file = fopen(path, "we");
 	if (!file)
 		return;

@@ -80,3 +80,25 @@ end_with()
 	rescue_mount "$W"
 	[ -f "$MNT/README" ]
 }
+
+@test "nothing of the mount's own keeps it busy when it has just begun" {
+	end_with TERM
+	for _ in {1..40}; do
+		rescue_mount "$W"
+		umount "$MNT"
+		wait_until 20 flock -n "$W/state/lock" true
+	done
+}
+
+@test "the kernel reads ahead in large pieces, wherever the mount is" {
+	local device
+
+	end_with TERM
+	MNT="$W/a place \\ apart"
+	mkdir -p "$MNT"
+	client "$RESCUEFS" mount --damaged "$BM" --backup "$BACKUP" \
+		--state "$W/state" "$MNT"
+	device=$(stat -c '%Hd:%Ld' "$MNT")
+	wait_until 10 grep -qx 1024 "/sys/class/bdi/$device/read_ahead_kb"
+	umount "$MNT"
+}
