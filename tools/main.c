@@ -20,6 +20,8 @@ static const struct verb {
 	{ "map", rfs_verb_map, "draw where the blocks of a disk came from" },
 	{ "losses", rfs_verb_losses,
 	  "say which files lost and stale blocks hit" },
+	{ "report", rfs_verb_report,
+	  "write one page about all of a site's disks" },
 	{ "reset", rfs_verb_reset, "drop what was written to a disk" },
 	{ "refresh", rfs_verb_refresh,
 	  "forget what was chosen for a disk, and try again" },

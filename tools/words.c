@@ -14,8 +14,9 @@ static int read_options(const struct rfs_verb_words *verb,
 {
 	int c, at = 0, r = 0;
 
-	while (r == 0 &&
-	       (c = getopt_long(argc, argv, ":h", verb->options, &at)) != -1) {
+	while (r == 0 && (c = getopt_long(argc, argv,
+					  verb->letters ? verb->letters : ":h",
+					  verb->options, &at)) != -1) {
 		if (c == RFS_SETTINGS_OPTION)
 			r = rfs_settings_add(settings, verb->options[at].name,
 					     optarg, err);

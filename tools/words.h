@@ -10,8 +10,9 @@
 struct rfs_verb_words {
 	const char *name; /* "losses" */
 	const char *help;
-	/* With RFS_SETTINGS_OPTIONS and "help" as 'h'; long options only. */
+	/* With RFS_SETTINGS_OPTIONS and "help" as 'h'. */
 	const struct option *options;
+	const char *letters; /* for getopt; NULL: ":h" */
 	size_t min_disks, max_disks;
 	/* An option of the verb's own, by its letter in the table. */
 	int (*take)(void *data, int letter, const char *value,

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/* rescuefs report: all that is known of a site, as one page. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "tools/report_page.h"
+#include "tools/verbs.h"
+#include "tools/words.h"
+
+struct request {
+	const char *file; /* NULL: not said; "-": stdout */
+	bool quiet;
+};
+
+static const char help[] =
+	"usage: rescuefs report [SITE | SOURCES] [--state DIR] [--quiet] -o "
+	"FILE\n"
+	"\n"
+	"Writes one page of HTML about a site: its instances and volumes, "
+	"their\n"
+	"copies and ages, a picture of each disk, and what is lost of it.  It "
+	"is\n"
+	"read without network and scripts, and prints.  Works beside a "
+	"running\n"
+	"mount of the same state.\n"
+	"\n"
+	"  -o, --output FILE  where to; \"-\" is standard output\n"
+	"  --quiet            reads nothing that was not read before; without "
+	"it\n"
+	"                     the tables of the disks' filesystems are read\n"
+	"\n"
+	"Exit status 1 if anything that matters is lost or stale.  SOURCES "
+	"and\n"
+	"--state are those of rescuefs mount.\n";
+
+/* In place of 'path' in one step, so that nobody sees half of it. */
+static int write_file(const char *path, const struct rfs_inventory *inv,
+		      const struct rfs_site_facts *facts, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *made = NULL;
+	FILE *out;
+	int fd, r;
+
+	if (asprintf(&made, "%s.XXXXXX", path) < 0) {
+		made = NULL;
+		return rfs_no_memory(err);
+	}
+	fd = mkstemp(made);
+	out = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!out) {
+		r = rfs_fail(err, errno, "%s: %s", path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	r = rfs_report_page(inv, facts, out, err);
+	if (fclose(out) != 0 && r == 0)
+		r = rfs_fail(err, errno, "%s: %s", path, strerror(errno));
+	if (r == 0 && rename(made, path) < 0)
+		r = rfs_fail(err, errno, "%s: %s", path, strerror(errno));
+	if (r < 0)
+		unlink(made);
+	return r;
+}
+
+static int status_of(const struct rfs_site_facts *facts)
+{
+	int status = RFS_EXIT_FINE;
+
+	for (size_t i = 0; i < facts->count; i++) {
+		if (facts->items[i].error) {
+			fprintf(stderr, "rescuefs: %s: %s\n",
+				facts->items[i].name, facts->items[i].error);
+			status = RFS_EXIT_SOURCE;
+		} else if (status == RFS_EXIT_FINE &&
+			   rfs_losses_matter(&facts->items[i].losses)) {
+			status = RFS_EXIT_LOSSES;
+		}
+	}
+	return status;
+}
+
+static int run(void *data, struct rfs_target *t)
+{
+	const struct request *req = data;
+	struct rfs_site_facts facts = { 0 };
+	struct rfs_error err = RFS_ERROR_INIT;
+	int status, r;
+
+	if (!req->file) {
+		rfs_fail(&err, EINVAL, "say where the page goes: -o FILE");
+		return rfs_complain(&err, RFS_EXIT_USE);
+	}
+	r = rfs_site_facts_gather(t, req->quiet, &facts, &err);
+	if (r < 0)
+		return rfs_complain(&err, RFS_EXIT_SOURCE);
+	if (strcmp(req->file, "-") == 0)
+		r = rfs_report_page(&t->inv, &facts, stdout, &err);
+	else
+		r = write_file(req->file, &t->inv, &facts, &err);
+	status = r < 0 ? rfs_complain(&err, RFS_EXIT_USE) : status_of(&facts);
+	rfs_site_facts_fini(&facts);
+	return status;
+}
+
+static int take(void *data, int letter, const char *value,
+		struct rfs_error *err)
+{
+	struct request *req = data;
+
+	(void)err;
+	if (letter == 'o')
+		req->file = value;
+	else
+		req->quiet = true;
+	return 0;
+}
+
+static bool is_all(const void *data)
+{
+	(void)data;
+	return true;
+}
+
+int rfs_verb_report(int argc, char **argv)
+{
+	static const struct option options[] = {
+		RFS_SETTINGS_OPTIONS,
+		{ "output", required_argument, NULL, 'o' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	struct request req = { 0 };
+	const struct rfs_verb_words verb = {
+		.name = "report",
+		.help = help,
+		.options = options,
+		.letters = ":ho:",
+		.take = take,
+		.is_all = is_all,
+		.run = run,
+		.data = &req,
+	};
+
+	return rfs_verb_with_words(&verb, argc, argv);
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "tools/report_facts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/progress.h"
+#include "tools/subject.h"
+
+static int sum_up(struct rfs_disk_facts *f, struct rfs_error *err)
+{
+	int r = 0;
+
+	rfs_report_totals(&f->report, f->totals);
+	for (int s = 0; s < RFS_BLOCK_STATES; s++)
+		f->size += f->totals[s];
+	for (int s = RFS_LOSS_LOST; s <= RFS_LOSS_WRONG && r == 0; s++)
+		r = rfs_losses_sum(&f->losses, (enum rfs_loss_state)s,
+				   &f->sums[s], err);
+	return r;
+}
+
+/* The losses first: looking for them may read. */
+static int look(struct rfs_disk_facts *f, struct rfs_subject *s, bool quiet,
+		struct rfs_error *err)
+{
+	int r = rfs_subject_losses(s, quiet, &f->losses, err);
+
+	if (r == 0)
+		r = rfs_subject_report(s, &f->report, err);
+	return r == 0 ? sum_up(f, err) : r;
+}
+
+static int gather_one(struct rfs_target *t, struct rfs_disk_facts *f,
+		      bool quiet, struct rfs_error *err)
+{
+	struct rfs_error why = RFS_ERROR_INIT;
+	struct rfs_subject *s;
+	int r, closed;
+
+	f->name = rfs_target_disk_path(f->disk);
+	if (!f->name)
+		return rfs_no_memory(err);
+	r = rfs_subject_open(t, f->disk, &s, &why);
+	if (r == 0) {
+		r = look(f, s, quiet, &why);
+		closed = rfs_subject_close(s, r < 0 ? NULL : &why);
+		r = r < 0 ? r : closed;
+	}
+	if (r == 0)
+		return 0;
+	f->error = strdup(why.text);
+	return f->error ? 0 : rfs_no_memory(err);
+}
+
+int rfs_site_facts_gather(struct rfs_target *t, bool quiet,
+			  struct rfs_site_facts *ret, struct rfs_error *err)
+{
+	struct rfs_site_facts facts = { 0 };
+	struct rfs_progress progress;
+	uint64_t done = 0, errors = 0;
+	int r = 0;
+
+	facts.items = calloc(t->ndisks + 1, sizeof(*facts.items));
+	if (!facts.items)
+		return rfs_no_memory(err);
+	rfs_progress_begin(&progress, "looking at the disks", 0, false);
+	for (size_t i = 0; i < t->ndisks && r == 0; i++) {
+		struct rfs_disk_facts *f = &facts.items[facts.count++];
+
+		f->disk = t->disks[i];
+		r = gather_one(t, f, quiet, err);
+		errors += f->error != NULL;
+		rfs_progress_set(&progress, done += f->size, errors);
+	}
+	rfs_progress_clear(&progress);
+	if (r < 0)
+		rfs_site_facts_fini(&facts);
+	else
+		*ret = facts;
+	return r;
+}
+
+void rfs_site_facts_fini(struct rfs_site_facts *facts)
+{
+	for (size_t i = 0; i < facts->count; i++) {
+		free(facts->items[i].name);
+		free(facts->items[i].error);
+		rfs_report_fini(&facts->items[i].report);
+		rfs_losses_fini(&facts->items[i].losses);
+	}
+	free(facts->items);
+	*facts = (struct rfs_site_facts){ 0 };
+}
