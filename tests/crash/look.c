@@ -9,10 +9,12 @@
  * maps "bad" and "choices" are told; what the rescued store has of it is read and
  * compared with the file TRUTH.
  *
- * Each line of the standard input is "STATE OUT": what DISK holds by that state
- * goes into the file OUT, and the rest is one line of JSON on the standard
- * output, {"failed": TEXT} or {"objects": [{"bad": [[OFF, LEN, VALUE]...],
- * "choices": [...], "kept": [[OFF, LEN]...]}...]}.
+ * Each line of the standard input is "STATE OUT": what was written to DISK by that
+ * state goes into the file OUT, one run after the other, and the rest is one line
+ * of JSON on the standard output, {"failed": TEXT} or {"size": N, "runs": [[OFF,
+ * LEN, VALUE]...], "objects": [{"bad": [[OFF, LEN, VALUE]...], "choices": [...],
+ * "kept": [[OFF, LEN]...]}...]}.  A VALUE of the runs is enum rfs_overlay_value; the
+ * bytes of those that are DATA are in OUT, and those of NONE in BASE.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -58,74 +60,62 @@ static int map_file(const char *path, struct file *ret, struct rfs_error *err)
 	return 0;
 }
 
-static int write_all(int fd, const uint8_t *p, struct rfs_range range,
-		     struct rfs_error *err)
-{
-	while (range.len) {
-		ssize_t n = pwrite(fd, p, range.len, (off_t)range.off);
-
-		if (n <= 0)
-			return rfs_fail(err, errno, "writing the disk: %s",
-					strerror(errno));
-		p += n;
-		range = rfs_range_to(range.off + (uint64_t)n,
-				     rfs_range_end(range));
-	}
-	return 0;
-}
-
-/* A hole is left where it is zero. */
-static int write_run(struct look *l, struct rfs_overlay *o, int fd,
-		     struct rfs_run run, struct rfs_error *err)
+/* Tells a run, and puts what it has into 'data'. */
+static int tell_run(struct look *l, struct rfs_overlay *o, struct rfs_run run,
+		    FILE *data, FILE *out, struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE uint8_t *buf = NULL;
 	int r;
 
-	if (run.value == RFS_OVERLAY_ZERO)
+	fprintf(out, "%s[%" PRIu64 ", %" PRIu64 ", %u]",
+		run.range.off ? ", " : "", run.range.off, run.range.len,
+		run.value);
+	if (run.value == RFS_OVERLAY_NONE &&
+	    !rfs_range_fits(run.range, l->base.size))
+		return rfs_fail(err, EIO, "the base ends before %" PRIu64,
+				rfs_range_end(run.range));
+	if (run.value != RFS_OVERLAY_DATA)
 		return 0;
-	if (run.value == RFS_OVERLAY_NONE) {
-		if (!rfs_range_fits(run.range, l->base.size))
-			return rfs_fail(err, EIO, "the base ends before %ju",
-					(uintmax_t)rfs_range_end(run.range));
-		return write_all(fd, l->base.bytes + run.range.off, run.range,
-				 err);
-	}
 	buf = malloc(run.range.len);
 	r = buf ? rfs_overlay_read(o, run.range, buf, err) : rfs_no_memory(err);
-	return r < 0 ? r : write_all(fd, buf, run.range, err);
+	if (r == 0 && fwrite(buf, 1, run.range.len, data) != run.range.len)
+		r = rfs_fail(err, EIO, "the disk's file cannot be written");
+	return r;
 }
 
-static int write_disk(struct look *l, struct rfs_overlay *o, int fd,
-		      struct rfs_error *err)
+static int tell_runs(struct look *l, struct rfs_overlay *o, FILE *data,
+		     FILE *out, struct rfs_error *err)
 {
 	const struct rfs_range all = rfs_range(0, rfs_overlay_size(o));
 	struct rfs_run run;
 	int r = 0;
 
-	if (ftruncate(fd, 0) < 0 || ftruncate(fd, (off_t)all.len) < 0)
-		return rfs_fail(err, errno, "the disk's file: %s",
-				strerror(errno));
+	fprintf(out, "\"size\": %" PRIu64 ", \"runs\": [", all.len);
 	for (uint64_t off = 0; off < all.len && r == 0;
 	     off = rfs_range_end(run.range)) {
 		run = rfs_overlay_find(o, off, all);
-		r = write_run(l, o, fd, run, err);
+		r = tell_run(l, o, run, data, out, err);
 	}
+	fputs("], ", out);
 	return r;
 }
 
-static int tell_disk(struct look *l, const char *path, struct rfs_error *err)
+static int tell_disk(struct look *l, const char *path, FILE *out,
+		     struct rfs_error *err)
 {
-	RFS_CLEANUP_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	FILE *data = fopen(path, "we");
 	struct rfs_overlay *o;
 	int r;
 
-	if (fd < 0)
+	if (!data)
 		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
 	r = rfs_overlay_open(l->disk, l->state, l->base.size, &o, err);
-	if (r < 0)
-		return r;
-	r = write_disk(l, o, fd, err);
-	rfs_overlay_close(o);
+	if (r == 0) {
+		r = tell_runs(l, o, data, out, err);
+		rfs_overlay_close(o);
+	}
+	if (fclose(data) != 0 && r == 0)
+		r = rfs_fail(err, EIO, "the disk's file cannot be written");
 	return r;
 }
 
@@ -217,9 +207,11 @@ static int tell_object(struct look *l, const char *object, const char *path,
 static int tell(struct look *l, const char *path, FILE *out,
 		struct rfs_error *err)
 {
-	int r = tell_disk(l, path, err);
+	int r;
 
-	fputs("{\"objects\": [", out);
+	fputs("{", out);
+	r = tell_disk(l, path, out, err);
+	fputs("\"objects\": [", out);
 	for (int i = 0; i + 1 < l->nobjects && r == 0; i += 2) {
 		fputs(i ? ", " : "", out);
 		r = tell_object(l, l->objects[i], l->objects[i + 1], out, err);

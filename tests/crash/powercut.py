@@ -53,6 +53,9 @@ class Reset(Truncate):
     def byte(self, i):
         return self.truth[i] if i < len(self.truth) else 0
 
+    def makes(self, at, block):
+        return self.truth[at:at + len(block)] == block
+
     def __str__(self):
         return "reset"
 
@@ -138,7 +141,7 @@ class Worker:
 class Checker:
     def __init__(self, seed, truth, ops, states):
         self.rnd = random.Random(f"{seed} states")
-        self.ops = ops
+        self.truth, self.ops = truth, ops
         self.root = os.environ["ROOT_DIR"]
         self.disk = Disk(self.root)
         self.shadow = Shadow(truth, 0, LIMIT)
@@ -191,9 +194,19 @@ class Checker:
         self.done += 1
         if "failed" in told:
             raise Broken("it does not open: " + told["failed"])
-        with open(out, "rb") as f:
-            self.shadow.check(f.read())
+        self.shadow.check(self.disk_of(told, out))
         self.check_torn(*told["objects"])
+
+    def disk_of(self, told, out):
+        """The disk's bytes: what is in 'out', and else its sources'."""
+        got = bytearray(self.truth[:told["size"]])
+        got.extend(bytes(told["size"] - len(got)))
+        with open(out, "rb") as f:
+            for off, length, value in told["runs"]:
+                if value:
+                    got[off:off + length] = \
+                        f.read(length) if value == 1 else bytes(length)
+        return got
 
     def check_torn(self, file, disk):
         missing(self.bad, sectors_of(file["bad"]), "was found bad, and that is "

@@ -59,6 +59,11 @@ class Write:
     def byte(self, i):
         return self.data[i - self.off] if self.off <= i < self.end else None
 
+    def makes(self, at, block):
+        """True if it alone explains all of it."""
+        return self.off <= at and \
+            self.data[at - self.off:at - self.off + len(block)] == block
+
     def __str__(self):
         return f"write of {len(self.data)} bytes at {self.off}"
 
@@ -77,6 +82,10 @@ class Punch:
 
     def byte(self, i):
         return 0 if self.off <= i < self.end else None
+
+    def makes(self, at, block):
+        return self.off <= at and at + len(block) <= self.end and \
+            not any(block)
 
     def __str__(self):
         return f"punch of {self.end - self.off} bytes at {self.off}"
@@ -97,6 +106,9 @@ class Truncate:
 
     def byte(self, i):
         return 0 if i >= self.size else None
+
+    def makes(self, at, block):
+        return at >= self.size and not any(block)
 
     def __str__(self):
         return f"truncation to {self.size}"
@@ -211,10 +223,8 @@ class Shadow:
         changes = [c for c in self.pending if not isinstance(c, Sync) and
                    (isinstance(c, Truncate) or
                     (c.off < at + BLOCK and c.end > at))]
-        for c in changes:
-            if isinstance(c, Write) and c.off <= at and \
-                    c.data[at - c.off:at - c.off + len(block)] == block:
-                return
+        if any(c.makes(at, block) for c in changes):
+            return
         for i in range(at, at + len(block)):
             value = block[i - at]
             old = self.synced[i] if i < len(self.synced) else 0

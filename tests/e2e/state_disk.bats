@@ -46,7 +46,8 @@ view()
 # The same on a disk that fails as the lines of $W/dodge say.
 view_on_failing()
 {
-	view "LD_PRELOAD=$RESCUEFS_BUILD/tests/crash/dodge.so" \
+	view "ASAN_OPTIONS=${ASAN_OPTIONS-}:verify_asan_link_order=0" \
+		"LD_PRELOAD=$RESCUEFS_BUILD/tests/crash/dodge.so" \
 		"DODGE_DIR=${STATE-$W/state}" "DODGE_FILE=$W/dodge"
 }
 
