@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A rescuefs mount that a test begins, kills and ends.
 
-From the environment: RESCUEFS, BM (the damaged host), BACKUP (or nothing),
-STATE, MNT.
+From the environment: RESCUEFS, BM (the damaged host), VOLUMES (its volumes, or
+nothing), BACKUP (or nothing), STATE, MNT.
 """
 import errno
 import os
@@ -30,6 +30,8 @@ class Daemon:
         """Begins it; does not wait until it is up."""
         words = self.before + [os.environ["RESCUEFS"], "mount", "-f",
                                "--damaged", os.environ["BM"]]
+        if os.environ.get("VOLUMES"):
+            words += ["--volumes", os.environ["VOLUMES"]]
         if os.environ.get("BACKUP"):
             words += ["--backup", os.environ["BACKUP"]]
         words += ["--state", self.state, self.mnt]

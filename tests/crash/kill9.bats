@@ -28,5 +28,6 @@ teardown()
 
 @test "P7: killed 200 times at random moments, and what was fsynced is there" {
 	CLIENT_SECONDS=280 client python3 "$CRASH/kill9.py" \
-		"$RESCUEFS_SEED" "${RESCUEFS_KILLS:-200}" "$HOST/work.raw" >&3
+		"$RESCUEFS_SEED" "${RESCUEFS_KILLS:-200}" "$HOST/work.raw" \
+		"$HOST/volume.raw" >&3
 }

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """kill -9 at random moments, and what is there afterwards.
 
-    kill9.py SEED KILLS TRUTH
+    kill9.py SEED KILLS TRUTH VOLUME-TRUTH
 
-Three threads change a disk, each its own part of it, and fsync it now and then;
-one more reads a disk with bad sectors.  The daemon is killed while it works,
+Three threads change a disk, each its own part of it, and a fourth a volume, and
+fsync them now and then; one more reads a disk with bad sectors.  The daemon is killed while it works,
 while it begins and while it ends.  After each kill, all of the first disk is
-compared (shadow.py), and of the second: what was served once is served again
+compared (shadow.py), and all of the volume; and of the disk with bad sectors: what was served once is served again
 (P4), and none of its sectors is asked for again (P5), although its medium has
 healed by then.
 
-From the environment, beside daemon.py's: WORK and TORN, the two disks below
-MNT, and ALONE, the second as the damaged host alone has it; TRUTH is what WORK
+From the environment, beside daemon.py's: WORK, VOLUME and TORN, the disks below
+MNT, and ALONE, the last as the damaged host alone has it; TRUTH is what WORK
 holds at the beginning.  COUNTS, FAULTS: the failing
 disk's files; TORN_AT: where TORN begins on it; BAD: the faults that it has
 while a round lasts.
@@ -155,17 +155,23 @@ class Round:
 
 
 class Test:
-    def __init__(self, seed, truth):
+    def __init__(self, seed, truth, volume):
         self.seed, self.rnd = seed, random.Random(f"{seed} kill9")
         self.daemon = Daemon()
-        self.work = os.path.join(os.environ["MNT"], os.environ["WORK"])
+        self.work, self.volume = (
+            os.path.join(os.environ["MNT"], os.environ[name])
+            for name in ("WORK", "VOLUME"))
         torn = os.path.join(os.environ["MNT"], os.environ["TORN"])
         self.torn = Torn(torn, 8 << 20)
         with open(truth, "rb") as f:
             data = f.read()
+        with open(volume, "rb") as f:
+            whole = f.read()
         self.shadows = [Shadow(data[:REGION]),
                         Shadow(data[REGION:2 * REGION], REGION),
                         Shadow(data[2 * REGION:], 2 * REGION, LIMIT)]
+        self.paths = [self.work] * 3 + [self.volume]
+        self.shadows.append(Shadow(whole, 0, len(whole) + REGION))
         self.count = {"changes": 0, "syncs": 0, "reads": 0}
         self.kills = {"working": 0, "beginning": 0, "ending": 0}
 
@@ -197,24 +203,26 @@ class Test:
 
     def begin_round(self, number):
         rnd = [random.Random(f"{self.seed} round {number} {i}")
-               for i in range(4)]
+               for i in range(5)]
         round_ = Round(self)
-        fds = [os.open(self.work, os.O_RDWR) for _ in self.shadows]
+        fds = [os.open(path, os.O_RDWR) for path in self.paths]
         fds.append(os.open(self.torn.path, os.O_RDONLY))
         for i, shadow in enumerate(self.shadows):
             round_.run(self.change, shadow, fds[i], rnd[i])
-        round_.run(self.read, fds[3], rnd[3], round_)
+        round_.run(self.read, fds[4], rnd[4], round_)
         return round_, fds
 
     def verify(self):
-        fd = os.open(self.work, os.O_RDONLY)
-        try:
-            got = pread_all(fd, os.fstat(fd).st_size, 0)
-        finally:
-            os.close(fd)
-        for shadow in self.shadows:
+        whole = {}
+        for path in set(self.paths):
+            fd = os.open(path, os.O_RDONLY)
+            try:
+                whole[path] = pread_all(fd, os.fstat(fd).st_size, 0)
+            finally:
+                os.close(fd)
+        for path, shadow in zip(self.paths, self.shadows):
             end = shadow.limit or len(shadow.now)
-            part = got[shadow.at:shadow.at + end]
+            part = whole[path][shadow.at:shadow.at + end]
             shadow.check(part)
             shadow.adopt(part)
         self.torn.check(self.rnd)
@@ -238,12 +246,12 @@ class Test:
 
     def kill_ending(self, number):
         """Whatever was not synced is, by the unmount; if it gets so far."""
-        fd = os.open(self.work, os.O_RDWR)
         rnd = random.Random(f"{self.seed} end {number}")
-        for shadow in self.shadows:
+        for path, shadow in zip(self.paths, self.shadows):
+            fd = os.open(path, os.O_RDWR)
             for _ in range(5):
                 shadow.change(fd, shadow.some_change(rnd, "wwp"))
-        os.close(fd)
+            os.close(fd)
         self.daemon.begin_unmount()
         time.sleep(self.rnd.uniform(0, 0.03))
         self.daemon.kill()
@@ -280,8 +288,8 @@ class Test:
 
 
 def main():
-    seed, kills, truth = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    test = Test(seed, truth)
+    seed, kills = sys.argv[1], int(sys.argv[2])
+    test = Test(seed, *sys.argv[3:5])
     try:
         test.run(kills)
     finally:

@@ -79,3 +79,14 @@ check_states()
 		"DODGE_DIR=$w/root" "DODGE_SYNCS=data known names"
 	check_states "$w" 1000 nothing >&3
 }
+
+@test "flipped bits of a state: it is refused or served, and nothing wrong is" {
+	local w=$BATS_FILE_TMPDIR/run scratch status=0
+
+	scratch=$(mktemp -d /dev/shm/rescuefs.XXXXXX)
+	client python3 "$CRASH/flip.py" "$RESCUEFS_SEED" 300 \
+		"$w/root/new/state" "$scratch/state" "$LOOK" "$DISK_OBJECT" \
+		"$HOST/work.raw" "$OBJECT" "$TORN_TRUTH" >&3 || status=$?
+	rm -rf "$scratch"
+	return "$status"
+}

@@ -7,7 +7,7 @@
 #          first half of these a backup has older bytes, of the rest nobody has
 #   kept   a raw disk that is in the backup alone: the page cache serves it
 #
-# It is an ext4 file system on a failing block device.
+# It has a volume of 3 MB, too.  It is an ext4 file system on a failing block device.
 
 # shellcheck disable=SC2153 # common.bash sets ROOT
 export CRASH=$ROOT/tests/crash
@@ -51,6 +51,9 @@ host_make()
 	nova_disk_info "$backup" "$KEPT_UUID" disk=raw
 	nova_domain "$backup" instance-00000009 "$KEPT_UUID" kept m1.tiny 512 \
 		2f6a1c34-90be-4d0f-a1b7-7c5d3e2f1a08 disk
+	mkdir "$HOST/volumes"
+	seeded_bytes "$RESCUEFS_SEED volume" 3000320 >"$HOST/volume.raw"
+	cp "$HOST/volume.raw" "$HOST/volumes/volume-00000143"
 	mkfs.ext4 -q -b 4096 -d "$root" "$HOST/host.img" 64M || return
 	host_faults >"$HOST/bad"
 	export BACKUP=$backup BAD=$HOST/bad
@@ -91,6 +94,7 @@ host_attach()
 	TORN_AT=$(host_torn_at)
 	export BM=$work/bm MNT=$work/mnt STATE=$work/state TORN_AT
 	export WORK=instances/work/disk TORN=instances/torn/disk
+	export VOLUMES=$HOST/volumes VOLUME=volumes/volume-00000143
 	export ALONE=sources/bm/instances/torn/disk
 	export COUNTS=$work/counts FAULTS=$work/faults RESCUEFS
 }
