@@ -119,18 +119,24 @@ static void ext2_as_debugfs_has_it(void **data)
 /* Where something cannot be read, less is data and never more. */
 static void damage_makes_less_of_it(void **data)
 {
-	uint64_t seed = test_seed(), blocks, lost = 0;
+	uint64_t seed = test_seed(), blocks, table, lost = 0;
 	struct rfs_extmap map;
 	struct ext_image im;
+	char text[32];
 	uint8_t *truth;
 
 	(void)data;
 	make(&im, "-t ext4 -O metadata_csum");
 	truth = ask_truth(&im, &blocks);
+	ext_ask(&im, text, sizeof(text),
+		"dumpe2fs image | sed -n 's/.*Inode table at //p' | head -1");
+	table = strtoull(text, NULL, 10);
 	for (int round = 0; round < 40; round++) {
-		/* Tables are at the beginning of their groups. */
-		uint64_t at = test_random(&seed) % 4 * 8192 +
-			      test_random(&seed) % 700;
+		/* Tables are at the beginning of their groups; of the inodes
+		 * these are in use. */
+		uint64_t at = round % 4 < 2 ? table + test_random(&seed) % 80
+					    : test_random(&seed) % 4 * 8192 +
+						      test_random(&seed) % 700;
 
 		if (round % 2)
 			ext_break(&im, at * 1024, 512);
