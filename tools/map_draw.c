@@ -14,6 +14,7 @@
 #include "core/format.h"
 #include "core/picture.h"
 #include "site/disk_svg.h"
+#include "site/names.h"
 
 #define ROWS_MAX 24
 #define LABELS	 10 /* "123.4 MB  " in front of each row */
@@ -166,7 +167,8 @@ int rfs_draw_map(const struct rfs_disk *disk, const struct rfs_report *report,
 		 const struct rfs_draw_look *look, FILE *out,
 		 struct rfs_error *err)
 {
-	RFS_CLEANUP_FREE char *name = rfs_disk_path(disk);
+	RFS_CLEANUP_FREE char *path = rfs_disk_path(disk);
+	RFS_CLEANUP_FREE char *name = path ? rfs_text_escape(path) : NULL;
 	size_t columns = look->width - LABELS;
 	char size[RFS_FORMAT_ROOM], unit[RFS_FORMAT_ROOM];
 	struct rfs_picture p = { 0 };

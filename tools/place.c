@@ -63,8 +63,14 @@ static bool is_dying(const char *root, dev_t *ret_dev)
 	return st.st_dev != top.st_dev && fs.f_type != TMPFS_MAGIC;
 }
 
+/* What is to be written: "the state directory /x", on 'dev'. */
+struct place {
+	const char *what, *path, *remedy;
+	dev_t dev;
+};
+
 static int check_folder(const char *mountpoint, const struct rfs_source *source,
-			const char *folder, const char *state, dev_t state_dev,
+			const char *folder, const struct place *place,
 			struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *root = realpath(folder, NULL);
@@ -72,19 +78,20 @@ static int check_folder(const char *mountpoint, const struct rfs_source *source,
 
 	if (!root)
 		return 0;
-	if (is_inside(state, root))
+	if (is_inside(place->path, root))
 		return rfs_fail(err, EINVAL,
-				"the state directory %s lies in the source %s "
-				"(%s), which is never written; name another "
-				"with --state",
-				state, source->origin.name, root);
+				"%s %s lies in the source %s (%s), which is "
+				"never written; name another%s",
+				place->what, place->path, source->origin.name,
+				root, place->remedy);
 	if (source->kind == RFS_DAMAGED && is_dying(root, &dev) &&
-	    dev == state_dev)
+	    dev == place->dev)
 		return rfs_fail(err, EINVAL,
-				"the state directory %s lies on the same "
-				"filesystem as the damaged source %s; name one "
-				"on another disk with --state",
-				state, source->origin.name);
+				"%s %s lies on the same filesystem as the "
+				"damaged source %s; name one on another "
+				"disk%s",
+				place->what, place->path, source->origin.name,
+				place->remedy);
 	if (mountpoint && is_inside(mountpoint, root))
 		return rfs_fail(err, EINVAL,
 				"the mount point %s lies in the source %s (%s) "
@@ -94,21 +101,52 @@ static int check_folder(const char *mountpoint, const struct rfs_source *source,
 }
 
 static int check_source(const char *mountpoint, const struct rfs_source *source,
-			const char *state, dev_t state_dev,
-			struct rfs_error *err)
+			const struct place *place, struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *folder = NULL;
 	int r = 0;
 
 	if (source->root)
-		r = check_folder(mountpoint, source, source->root, state,
-				 state_dev, err);
+		r = check_folder(mountpoint, source, source->root, place, err);
 	if (r < 0 || !source->volumes)
 		return r;
 	folder = rfs_volumes_folder(source->volumes);
 	if (!folder)
 		return rfs_no_memory(err);
-	return check_folder(mountpoint, source, folder, state, state_dev, err);
+	return check_folder(mountpoint, source, folder, place, err);
+}
+
+static int check_sources(const struct rfs_site *site, const char *mountpoint,
+			 const struct place *place, struct rfs_error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < site->nsources && r == 0; i++)
+		r = check_source(mountpoint, site->sources[i], place, err);
+	return r;
+}
+
+int rfs_place_file(const struct rfs_site *site, const char *path,
+		   struct rfs_error *err)
+{
+	struct place place = { .what = "the file", .remedy = "" };
+	RFS_CLEANUP_FREE char *real = resolve(path, &place.dev);
+
+	/* A name in the current directory has no slash that could be cut. */
+	if (!real && errno == ENOENT && !strchr(path, '/')) {
+		RFS_CLEANUP_FREE char *here = NULL;
+
+		if (asprintf(&here, "./%s", path) < 0) {
+			here = NULL;
+			return rfs_no_memory(err);
+		}
+		real = resolve(here, &place.dev);
+	}
+	if (!real)
+		return rfs_fail(err, errno ? errno : EINVAL, "%s: %s", path,
+				strerror(errno ? errno : EINVAL));
+	place.path = real;
+	return check_sources(site, NULL, &place, err);
 }
 
 int rfs_place_state(const struct rfs_site *site, const char *mountpoint,
@@ -116,13 +154,14 @@ int rfs_place_state(const struct rfs_site *site, const char *mountpoint,
 {
 	RFS_CLEANUP_FREE char *said = NULL;
 	RFS_CLEANUP_FREE char *dir = NULL;
-	dev_t dev;
+	struct place place = { .what = "the state directory",
+			       .remedy = " with --state" };
 	int r;
 
 	r = rfs_site_state_dir(site, &said, err);
 	if (r < 0)
 		return r;
-	dir = resolve(said, &dev);
+	dir = resolve(said, &place.dev);
 	if (!dir)
 		return rfs_fail(err, errno ? errno : EINVAL,
 				"state directory %s: %s; name another with "
@@ -133,11 +172,10 @@ int rfs_place_state(const struct rfs_site *site, const char *mountpoint,
 				"the state directory %s lies in the mount "
 				"point; name another with --state",
 				dir);
-	for (size_t i = 0; i < site->nsources; i++) {
-		r = check_source(mountpoint, site->sources[i], dir, dev, err);
-		if (r < 0)
-			return r;
-	}
+	place.path = dir;
+	r = check_sources(site, mountpoint, &place, err);
+	if (r < 0)
+		return r;
 	*ret_dir = dir;
 	dir = NULL;
 	return 0;

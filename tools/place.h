@@ -12,4 +12,9 @@
 int rfs_place_state(const struct rfs_site *site, const char *mountpoint,
 		    char **ret_dir, struct rfs_error *err);
 
+/* Whether a verb may write this file: not on a source.  0, or refused with a
+ * text. */
+int rfs_place_file(const struct rfs_site *site, const char *path,
+		   struct rfs_error *err);
+
 #endif /* RESCUEFS_TOOLS_PLACE_H */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "tools/place.h"
 #include "tools/report_page.h"
 #include "tools/verbs.h"
 #include "tools/words.h"
@@ -95,6 +96,9 @@ static int run(void *data, struct rfs_target *t)
 		rfs_fail(&err, EINVAL, "say where the page goes: -o FILE");
 		return rfs_complain(&err, RFS_EXIT_USE);
 	}
+	if (strcmp(req->file, "-") != 0 &&
+	    rfs_place_file(&t->site, req->file, &err) < 0)
+		return rfs_complain(&err, RFS_EXIT_USE);
 	r = rfs_site_facts_gather(t, req->quiet, &facts, &err);
 	if (r < 0)
 		return rfs_complain(&err, RFS_EXIT_SOURCE);

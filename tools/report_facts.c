@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/progress.h"
 #include "tools/subject.h"
 
 static int sum_up(struct rfs_disk_facts *f, struct rfs_error *err)
@@ -58,23 +57,17 @@ int rfs_site_facts_gather(struct rfs_target *t, bool quiet,
 			  struct rfs_site_facts *ret, struct rfs_error *err)
 {
 	struct rfs_site_facts facts = { 0 };
-	struct rfs_progress progress;
-	uint64_t done = 0, errors = 0;
 	int r = 0;
 
 	facts.items = calloc(t->ndisks + 1, sizeof(*facts.items));
 	if (!facts.items)
 		return rfs_no_memory(err);
-	rfs_progress_begin(&progress, "looking at the disks", 0, false);
 	for (size_t i = 0; i < t->ndisks && r == 0; i++) {
 		struct rfs_disk_facts *f = &facts.items[facts.count++];
 
 		f->disk = t->disks[i];
 		r = gather_one(t, f, quiet, err);
-		errors += f->error != NULL;
-		rfs_progress_set(&progress, done += f->size, errors);
 	}
-	rfs_progress_clear(&progress);
 	if (r < 0)
 		rfs_site_facts_fini(&facts);
 	else

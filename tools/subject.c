@@ -10,6 +10,7 @@
 #include "core/cleanup.h"
 #include "readers/readers.h"
 #include "site/disk_json.h"
+#include "tools/progress.h"
 
 struct rfs_subject {
 	struct rfs_target *target;
@@ -160,6 +161,39 @@ int rfs_subject_copy(struct rfs_subject *s, const struct rfs_copy *copy,
 	return open_mounted(path, name, origin, ret, err);
 }
 
+/*
+ * Losses.
+ */
+
+/* The disk with an eye on how much of it is read: of the tables nobody knows
+ * beforehand how large they are. */
+struct watched {
+	struct rfs_reader *disk;
+	struct rfs_progress progress;
+};
+
+static int watched_read(void *state, struct rfs_range range, void *buf,
+			struct rfs_ranges *bad, struct rfs_error *err)
+{
+	struct watched *w = state;
+	int r = rfs_reader_read(w->disk, range, buf, bad, err);
+
+	rfs_progress_set(&w->progress, w->progress.done + range.len,
+			 w->progress.errors + (r < 0));
+	return r;
+}
+
+static void watched_close(void *state)
+{
+	(void)state; /* on the stack of who made it */
+}
+
+static const struct rfs_reader_ops watched_ops = {
+	.kind = "watched",
+	.read = watched_read,
+	.close = watched_close,
+};
+
 static int report_of(void *data, struct rfs_report *out, struct rfs_error *err)
 {
 	return rfs_subject_report(data, out, err);
@@ -168,11 +202,16 @@ static int report_of(void *data, struct rfs_report *out, struct rfs_error *err)
 int rfs_subject_losses(struct rfs_subject *s, bool quiet,
 		       struct rfs_losses *ret, struct rfs_error *err)
 {
-	struct rfs_losses_subject what = {
-		.disk = rfs_subject_merged(s),
-		.report = report_of,
-		.data = s,
-	};
+	struct watched w = { .disk = s->merged };
+	struct rfs_losses_subject what = { .report = report_of, .data = s };
+	int r = rfs_reader_new(&watched_ops, &w, rfs_reader_size(s->merged),
+			       s->name, NULL, &what.disk, err);
 
-	return rfs_losses_of(&what, quiet, ret, err);
+	if (r < 0)
+		return r;
+	rfs_progress_begin(&w.progress, s->name, 0, false);
+	r = rfs_losses_of(&what, quiet, ret, err);
+	rfs_progress_clear(&w.progress);
+	rfs_reader_unref(what.disk);
+	return r;
 }

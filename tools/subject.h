@@ -41,7 +41,7 @@ struct rfs_reader *rfs_subject_merged(struct rfs_subject *s);
 int rfs_subject_report(struct rfs_subject *s, struct rfs_report *out,
 		       struct rfs_error *err);
 
-/* What is lost of it; see rfs_losses_of. */
+/* What is lost of it; see rfs_losses_of.  Shows its progress. */
 int rfs_subject_losses(struct rfs_subject *s, bool quiet,
 		       struct rfs_losses *ret, struct rfs_error *err);
 

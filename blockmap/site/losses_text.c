@@ -335,7 +335,8 @@ int rfs_losses_text(const struct rfs_disk *disk,
 		    const struct rfs_losses *losses, FILE *out,
 		    struct rfs_error *err)
 {
-	RFS_CLEANUP_FREE char *name = rfs_disk_path(disk);
+	RFS_CLEANUP_FREE char *path = rfs_disk_path(disk);
+	RFS_CLEANUP_FREE char *name = path ? rfs_text_escape(path) : NULL;
 	char size[RFS_FORMAT_ROOM];
 	int r;
 

@@ -245,6 +245,12 @@ wanted()
 	[[ $output = *"say where the page goes"* ]]
 	run -2 client "$RESCUEFS" report "$W/site.conf" -o "$W/nowhere/page.html"
 	[[ $output = *"nowhere/page.html"* ]]
+	# P1: on a source nothing is written.
+	run -2 client "$RESCUEFS" report "$W/site.conf" -o "$V/backup/page.html"
+	[[ $output = *"lies in the source backup"*"never written"* ]]
+	[ ! -e "$V/backup/page.html" ]
+	(cd "$W" && client "$RESCUEFS" report site.conf --quiet -o here.html)
+	[ -s "$W/here.html" ]
 	run -0 client "$RESCUEFS" report --help
 	[[ $output = "usage: rescuefs report"* ]]
 	client "$RESCUEFS" report "$W/site.conf" --quiet -o - >"$W/out"
