@@ -462,12 +462,13 @@ static int bring_up(struct rfs_state *st, int version, struct rfs_error *err)
  * has must not go into it when it is closed. */
 static int check_db(struct rfs_state *st, struct rfs_error *err)
 {
+	bool has_log;
 	struct stat log;
 	int version = 0, r;
 
-	sqlite3_db_config(st->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
-			  fstatat(st->dir_fd, "known.db-wal", &log, 0) == 0 &&
-				  log.st_size > 0,
+	has_log = fstatat(st->dir_fd, "known.db-wal", &log, 0) == 0 &&
+		  log.st_size > 0;
+	sqlite3_db_config(st->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log,
 			  NULL);
 	/* One process alone has it, so it needs no memory that is shared through
 	 * a file: on a full disk that would be a SIGBUS. */
@@ -484,7 +485,14 @@ static int check_db(struct rfs_state *st, struct rfs_error *err)
 	r = rfs_state_run(
 		st, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;",
 		err);
-	return r < 0 ? r : bring_up(st, version, err);
+	if (r < 0)
+		return r;
+	/* The process before was killed, and may have had a sync that failed:
+	 * the log is then not on the disk as it reads, and what comes behind
+	 * it would be lost with it.  On a full disk it stays. */
+	if (has_log)
+		rfs_state_run(st, "PRAGMA wal_checkpoint(TRUNCATE)", NULL);
+	return bring_up(st, version, err);
 }
 
 static int open_db(struct rfs_state *st, struct rfs_error *err)
