@@ -42,8 +42,13 @@ static int fresh_read(void *state, struct rfs_range range, void *buf,
 		      struct rfs_ranges *bad, struct rfs_error *err)
 {
 	struct rfs_nature *n = state;
-	int r = rfs_reader_read(n->fresh, range, buf, bad, err);
+	int r;
 
+	/* The search is in vain already: whoever waits for it waits no more. */
+	if (n->late)
+		return rfs_fail(err, ETIMEDOUT, "%s: it did not answer in time",
+				rfs_reader_name(n->fresh));
+	r = rfs_reader_read(n->fresh, range, buf, bad, err);
 	if (r == -ETIMEDOUT)
 		n->late = true;
 	return r;

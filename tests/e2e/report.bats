@@ -8,7 +8,7 @@ load lib/disk
 load lib/mount
 load lib/volume
 
-EVIL='<script>document.title="taken"</script><img src=x onerror=document.title="taken">'
+EVIL='<script>document.title="taken"</script><img src=x onerror=document.title="taken">'$'\e[31m'
 
 setup_file()
 {
@@ -142,10 +142,14 @@ wanted()
 	p.feed(text)
 	assert not {"script", "img", "link", "iframe", "object", "b"} & set(p.tags)
 	assert '<script>document.title="taken"<:script>' in p.words
+	assert "\\x1b[31m" in p.words and "\x1b" not in text
 	assert 'ext4 "<b>"&</b>"' in p.words
 	assert text.replace("http://www.w3.org/2000/svg", "").count("http:") == 0
 	assert "https:" not in text and "@import" not in text and "url(//" not in text
 	EOP
+	# Nor do they steer a terminal.
+	run client "$RESCUEFS" losses "$W/site.conf" "$VOL"
+	[[ $output = *'<script>'*'\x1b[31m'* && $output != *$'\e'* ]]
 }
 
 @test "in a browser: shown, with its figures, in light, in dark and on paper" {
