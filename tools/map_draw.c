@@ -81,8 +81,12 @@ static struct sign sign_of(const struct rfs_disk *disk,
 				   fresh[source], 16);
 		break;
 	case RFS_LOCAL:
-		set(&sign, look, key->was == key->state ? "+" : "#",
-		    key->was == key->state ? "+" : "#", 33, 231);
+		if (key->was == RFS_LOST)
+			set(&sign, look, "#", "#", 33, 224);
+		else if (key->was == RFS_STALE)
+			set(&sign, look, "%", "%", 33, 222);
+		else
+			set(&sign, look, "+", "+", 33, 231);
 		break;
 	case RFS_ZERO:
 		set(&sign, look, ".", "\u00b7", 236, 245);

@@ -146,3 +146,17 @@ cells()
 	assert "512 bytes" in text
 	EOF
 }
+
+@test "what was written over stays told: % over stale, # over lost" {
+	local at text
+
+	for at in "$STALE" "$LOST"; do
+		client dd if=/dev/zero of="$IMAGE" bs=512 seek=$((at / 512)) \
+			count=1 conv=notrunc,fsync status=none
+	done
+	text=$("$RESCUEFS" map "$W/site.conf" --plain "$VOL")
+	[ "$(cells "$text" | tr -cd '%#')" = "%#" ]
+	[[ $text = *"%   512 bytes  under 0.1 %  written by you, over what was stale"* ]]
+	[[ $text = *"#   512 bytes  under 0.1 %  written by you, over what was lost"* ]]
+	[[ $(cells "$text") != *[BX]* ]]
+}
