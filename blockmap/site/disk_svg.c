@@ -55,7 +55,7 @@ char *rfs_key_text(const struct rfs_disk *disk,
 
 	switch (key->state) {
 	case RFS_LOST:
-		return strdup("lost: no source can read it");
+		return strdup("lost: no source that may be used can read it");
 	case RFS_STALE:
 		rfs_time_print_short(as_of, age);
 		n = asprintf(&text, "stale, from %s%s%s", name,

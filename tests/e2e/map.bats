@@ -67,7 +67,7 @@ cells()
 	[ "$(awk '{ if (length($0) > m) m = length($0) } END { print m }' \
 		<<<"$(sed '1,2d;/^$/,$d' <<<"$text")")" -le 60 ]
 	[[ $text = *"B   512 bytes  under 0.1 %  stale, from backup of 2013-05-10T03:00:00Z"* ]]
-	[[ $text = *"X   512 bytes  under 0.1 %  lost: no source can read it"* ]]
+	[[ $text = *"X   512 bytes  under 0.1 %  lost: no source that may be used can read it"* ]]
 	[[ $text = *"?"*"not read yet"* ]]
 }
 
