@@ -249,7 +249,7 @@ static void touch_again(struct rfs_kept *k, const struct rfs_extmap *pages)
 	pthread_rwlock_unlock(&k->lock);
 }
 
-static int save_locked(struct rfs_kept *k,
+static int save_locked(struct rfs_kept *k, bool softly,
 		       int (*also)(void *data, struct rfs_error *err),
 		       void *data, struct rfs_error *err)
 {
@@ -262,7 +262,8 @@ static int save_locked(struct rfs_kept *k,
 	pthread_rwlock_unlock(&k->lock);
 	if (!pages.count && !also)
 		return 0;
-	r = rfs_state_begin(k->state, err);
+	r = softly ? rfs_state_begin_softly(k->state, err)
+		   : rfs_state_begin(k->state, err);
 	if (r == 0) {
 		r = save_pages(k, &pages, err);
 		if (r == 0 && also)
@@ -287,7 +288,19 @@ int rfs_kept_save_with(struct rfs_kept *k,
 	if (!k->state)
 		return 0;
 	pthread_mutex_lock(&k->saving);
-	r = save_locked(k, also, data, err);
+	r = save_locked(k, false, also, data, err);
+	pthread_mutex_unlock(&k->saving);
+	return r;
+}
+
+int rfs_kept_save_softly(struct rfs_kept *k, struct rfs_error *err)
+{
+	int r;
+
+	if (!k->state)
+		return 0;
+	pthread_mutex_lock(&k->saving);
+	r = save_locked(k, true, NULL, NULL, err);
 	pthread_mutex_unlock(&k->saving);
 	return r;
 }

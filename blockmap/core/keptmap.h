@@ -53,7 +53,11 @@ bool rfs_kept_is(struct rfs_kept *k, struct rfs_range range, uint32_t value);
 /* On the disk when it returns; what changes meanwhile is saved next time. */
 int rfs_kept_save(struct rfs_kept *k, struct rfs_error *err);
 
-/* The same, and in the same transaction what 'also' writes, which is called even
+/* The same, so that it outlives the process but perhaps no power cut, until
+ * rfs_state_settle. */
+int rfs_kept_save_softly(struct rfs_kept *k, struct rfs_error *err);
+
+/* The same as rfs_kept_save, and in the same transaction what 'also' writes, which is called even
  * when the map has nothing to save. */
 int rfs_kept_save_with(struct rfs_kept *k,
 		       int (*also)(void *data, struct rfs_error *err),

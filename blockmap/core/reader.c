@@ -48,6 +48,35 @@ void rfs_trace_fini(struct rfs_trace *trace)
 	*trace = (struct rfs_trace){ 0 };
 }
 
+int rfs_spots_add(struct rfs_spots *spots, struct rfs_reader *bottom,
+		  struct rfs_range range)
+{
+	struct rfs_spot *last;
+	int r;
+
+	if (!range.len)
+		return 0;
+	if (spots->count) {
+		last = &spots->items[spots->count - 1];
+		if (last->bottom == bottom &&
+		    rfs_range_end(last->range) == range.off) {
+			last->range.len += range.len;
+			return 0;
+		}
+	}
+	r = RFS_VEC_ROOM(spots);
+	if (r < 0)
+		return r;
+	spots->items[spots->count++] = (struct rfs_spot){ bottom, range };
+	return 0;
+}
+
+void rfs_spots_fini(struct rfs_spots *spots)
+{
+	free(spots->items);
+	*spots = (struct rfs_spots){ 0 };
+}
+
 int rfs_reader_new(const struct rfs_reader_ops *ops, void *state, uint64_t size,
 		   const char *name, const struct rfs_origin *origin,
 		   struct rfs_reader **ret, struct rfs_error *err)
@@ -116,6 +145,12 @@ uint64_t rfs_reader_allocated(const struct rfs_reader *rd)
 	return n < rd->size ? n : rd->size;
 }
 
+void *rfs_reader_state(const struct rfs_reader *rd,
+		       const struct rfs_reader_ops *ops)
+{
+	return rd->ops == ops ? rd->state : NULL;
+}
+
 static int check_range(const struct rfs_reader *rd, struct rfs_range range,
 		       struct rfs_error *err)
 {
@@ -179,6 +214,26 @@ int rfs_reader_trace(struct rfs_reader *rd, struct rfs_range range,
 		return rd->ops->trace(rd->state, range, out, err);
 	r = rfs_trace_add(out, range, rd->origin);
 	return r < 0 ? rfs_no_memory(err) : 0;
+}
+
+int rfs_reader_spots(struct rfs_reader *rd, struct rfs_range range,
+		     struct rfs_spots *out, struct rfs_error *err)
+{
+	int r;
+
+	r = check_range(rd, range, err);
+	if (r < 0 || !range.len)
+		return r;
+	if (rd->ops->spots)
+		return rd->ops->spots(rd->state, range, out, err);
+	r = rfs_spots_add(out, rd, range);
+	return r < 0 ? rfs_no_memory(err) : 0;
+}
+
+int rfs_reader_tables(struct rfs_reader *rd, struct rfs_spots *out,
+		      struct rfs_error *err)
+{
+	return rd->ops->tables ? rd->ops->tables(rd->state, out, err) : 0;
 }
 
 int rfs_reader_renew(struct rfs_reader *rd, struct rfs_error *err)

@@ -48,6 +48,25 @@ int rfs_trace_add(struct rfs_trace *trace, struct rfs_range range,
 		  const struct rfs_origin *origin);
 void rfs_trace_fini(struct rfs_trace *trace);
 
+/* Where bytes lie in the end: in a reader that stands on no other.  It is not
+ * owned, and lives as long as the reader that was asked.  Zero the list to
+ * begin. */
+struct rfs_spot {
+	struct rfs_reader *bottom;
+	struct rfs_range range;
+};
+
+struct rfs_spots {
+	struct rfs_spot *items;
+	size_t count;
+	size_t room;
+};
+
+/* Joined to the last one where they touch.  Returns 0 or -ENOMEM. */
+int rfs_spots_add(struct rfs_spots *spots, struct rfs_reader *bottom,
+		  struct rfs_range range);
+void rfs_spots_fini(struct rfs_spots *spots);
+
 /* What a driver provides. */
 struct rfs_reader_ops {
 	const char *kind; /* "qcow2", for messages */
@@ -72,6 +91,16 @@ struct rfs_reader_ops {
 	 * reader's own origin. */
 	int (*trace)(void *state, struct rfs_range range, struct rfs_trace *out,
 		     struct rfs_error *err);
+
+	/* Optional.  Appends where the bytes of 'range' lie, as far as tables
+	 * tell, which may be read for it; in no order.  NULL: the reader
+	 * stands on no other. */
+	int (*spots)(void *state, struct rfs_range range, struct rfs_spots *out,
+		     struct rfs_error *err);
+
+	/* Optional.  The same of the tables that a read needs.  NULL: none. */
+	int (*tables)(void *state, struct rfs_spots *out,
+		      struct rfs_error *err);
 
 	/* Optional.  Bytes of storage behind it, for st_blocks: an estimate
 	 * that reads nothing.  NULL: the size. */
@@ -104,6 +133,10 @@ const char *rfs_reader_name(const struct rfs_reader *rd);
 const struct rfs_origin *rfs_reader_origin(const struct rfs_reader *rd);
 uint64_t rfs_reader_allocated(const struct rfs_reader *rd);
 
+/* What the driver keeps, if it is this one; else NULL. */
+void *rfs_reader_state(const struct rfs_reader *rd,
+		       const struct rfs_reader_ops *ops);
+
 /* True where a read tells, in its list, which bytes it could not give. */
 static inline bool rfs_read_is_partial(int r)
 {
@@ -124,6 +157,10 @@ int rfs_reader_extents(struct rfs_reader *rd, struct rfs_range range,
 		       struct rfs_extents *out, struct rfs_error *err);
 int rfs_reader_trace(struct rfs_reader *rd, struct rfs_range range,
 		     struct rfs_trace *out, struct rfs_error *err);
+int rfs_reader_spots(struct rfs_reader *rd, struct rfs_range range,
+		     struct rfs_spots *out, struct rfs_error *err);
+int rfs_reader_tables(struct rfs_reader *rd, struct rfs_spots *out,
+		      struct rfs_error *err);
 int rfs_reader_renew(struct rfs_reader *rd, struct rfs_error *err);
 
 static inline void rfs_cleanup_reader(struct rfs_reader **rd)

@@ -374,6 +374,49 @@ int rfs_state_begin(struct rfs_state *st, struct rfs_error *err)
 	return r;
 }
 
+/* In WAL mode SQLite's NORMAL syncs nothing at a commit, and never leaves a
+ * half one behind. */
+int rfs_state_begin_softly(struct rfs_state *st, struct rfs_error *err)
+{
+	int r;
+
+	pthread_mutex_lock(&st->mutex);
+	r = rfs_state_run(st, "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+			  err);
+	if (r == 0) {
+		st->is_soft = true;
+		return 0;
+	}
+	rfs_state_run(st, "PRAGMA synchronous = FULL", NULL);
+	pthread_mutex_unlock(&st->mutex);
+	return r;
+}
+
+static int end_softly(struct rfs_state *st, struct rfs_error *err)
+{
+	st->is_soft = false;
+	st->has_soft = true;
+	return rfs_state_run(st, "PRAGMA synchronous = FULL", err);
+}
+
+int rfs_state_settle(struct rfs_state *st, struct rfs_error *err)
+{
+	int r = 0, code;
+
+	pthread_mutex_lock(&st->mutex);
+	if (st->has_soft) {
+		/* It syncs the log before it copies from there. */
+		code = sqlite3_wal_checkpoint_v2(
+			st->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+		if (code != SQLITE_OK && code != SQLITE_BUSY)
+			r = rfs_fail(err, EIO, "%s/known.db: %s", st->dir,
+				     sqlite3_errmsg(st->db));
+		st->has_soft = r < 0;
+	}
+	pthread_mutex_unlock(&st->mutex);
+	return r;
+}
+
 int rfs_state_save_page(struct rfs_state *st, const char *object,
 			const char *purpose, uint64_t page, const void *blob,
 			size_t len, struct rfs_error *err)
@@ -400,6 +443,8 @@ int rfs_state_end(struct rfs_state *st, bool commit, struct rfs_error *err)
 
 	if (r < 0 && commit)
 		rfs_state_run(st, "ROLLBACK", NULL);
+	if (st->is_soft)
+		r = end_softly(st, r < 0 ? NULL : err) < 0 && r == 0 ? -EIO : r;
 	pthread_mutex_unlock(&st->mutex);
 	return r;
 }

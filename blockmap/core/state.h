@@ -95,6 +95,13 @@ int rfs_state_begin(struct rfs_state *st, struct rfs_error *err);
 int rfs_state_save_page(struct rfs_state *st, const char *object,
 			const char *purpose, uint64_t page, const void *blob,
 			size_t len, struct rfs_error *err);
+/* The same for what a process that is killed must not forget, but a power cut
+ * may: its commit waits for no disk.  Whatever is committed after it keeps it
+ * too. */
+int rfs_state_begin_softly(struct rfs_state *st, struct rfs_error *err);
+/* What was committed softly is on the disk when it returns. */
+int rfs_state_settle(struct rfs_state *st, struct rfs_error *err);
+
 /* Ends what rfs_state_begin began, for good or for nothing.  A commit is on
  * the disk when it returns. */
 int rfs_state_end(struct rfs_state *st, bool commit, struct rfs_error *err);

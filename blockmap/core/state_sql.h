@@ -37,6 +37,8 @@ struct rfs_state {
 	pthread_mutex_t mutex; /* guards all below */
 	sqlite3 *db;
 	sqlite3_stmt *statements[RFS_ST_COUNT];
+	bool is_soft;  /* the transaction that is open */
+	bool has_soft; /* something was committed so since it was settled */
 };
 
 /* state_dir.c: the directory and data/ in it, whose names then survive a power

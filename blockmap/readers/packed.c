@@ -413,11 +413,23 @@ static void packed_close(void *state)
 	free(p);
 }
 
+/* No byte of it comes without those before it. */
+static int packed_spots(void *state,
+			struct rfs_range range __attribute__((unused)),
+			struct rfs_spots *out, struct rfs_error *err)
+{
+	struct rfs_packed *p = state;
+
+	return rfs_reader_spots(p->file, rfs_range(0, rfs_reader_size(p->file)),
+				out, err);
+}
+
 static const struct rfs_reader_ops packed_ops = {
 	.kind = "packed",
 	.read = packed_read,
 	.extents = packed_extents,
 	.trace = packed_trace,
+	.spots = packed_spots,
 	.allocated = packed_allocated,
 	.close = packed_close,
 };

@@ -378,6 +378,8 @@ static const struct rfs_reader_ops qcow2_ops = {
 	.read = qcow2_read,
 	.extents = qcow2_extents,
 	.trace = qcow2_trace,
+	.spots = rfs_qcow2_spots,
+	.tables = rfs_qcow2_tables,
 	.allocated = qcow2_allocated,
 	.close = qcow2_close,
 };

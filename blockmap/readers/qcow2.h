@@ -205,6 +205,11 @@ int rfs_qcow2_walk_next(struct rfs_qcow2_walk *walk, struct rfs_qcow2_run *ret,
 			struct rfs_error *err);
 void rfs_qcow2_walk_fini(struct rfs_qcow2_walk *walk);
 
+/* As a reader's spots and tables. */
+int rfs_qcow2_spots(void *state, struct rfs_range range, struct rfs_spots *out,
+		    struct rfs_error *err);
+int rfs_qcow2_tables(void *state, struct rfs_spots *out, struct rfs_error *err);
+
 /* Reads the run's bytes, of a packed cluster.  As a reader's read. */
 int rfs_qcow2_packed_read(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 			  uint8_t *buf, struct rfs_ranges *bad,
