@@ -42,6 +42,7 @@ int rfs_image_new(const struct rfs_disk *disk, struct rfs_opener *op,
 	img->op = op;
 	img->mtime_ns = img->atime_ns = first_mtime(disk);
 	pthread_mutex_init(&img->lock, NULL);
+	pthread_mutex_init(&img->fetch_lock, NULL);
 	*ret = img;
 	return 0;
 }
@@ -52,10 +53,12 @@ int rfs_image_free(struct rfs_image *img, struct rfs_error *err)
 
 	if (!img)
 		return 0;
+	rfs_fetching_free(img->fetching);
 	r = rfs_view_close(img->view, err);
 	if (r < 0)
 		rfs_context(err, r, "%s", img->name);
 	pthread_mutex_destroy(&img->lock);
+	pthread_mutex_destroy(&img->fetch_lock);
 	free(img->failure);
 	free(img->name);
 	free(img);

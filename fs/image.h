@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "core/view.h"
+#include "site/fetching.h"
 #include "site/open.h"
 
 struct rfs_image {
@@ -30,6 +31,10 @@ struct rfs_image {
 	uint64_t totals[RFS_BLOCK_STATES];
 	uint64_t totals_version;
 	bool has_totals;
+
+	pthread_mutex_t fetch_lock;    /* guards 'fetching'; held while one is
+					  begun or its end is waited for */
+	struct rfs_fetching *fetching; /* the last that was ordered, or NULL */
 
 	/* The keeper thread's alone: the version that it last kept. */
 	uint64_t kept_version;
@@ -68,6 +73,17 @@ int rfs_image_keep(struct rfs_image *img, struct rfs_error *err);
 /* What the user orders through user.rescuefs.control. */
 int rfs_image_reset(struct rfs_image *img, struct rfs_error *err);
 int rfs_image_refresh(struct rfs_image *img, struct rfs_error *err);
+
+/* A fetch in a thread of the mount, which ends with the image at the latest.
+ * -EBUSY: one is running. */
+int rfs_image_fetch(struct rfs_image *img,
+		    const struct rfs_fetching_order *order,
+		    struct rfs_error *err);
+/* Without waiting for its end. */
+void rfs_image_stop_fetch(struct rfs_image *img);
+/* Of the last one, as JSON; the caller frees it.  -ENODATA: there was none. */
+int rfs_image_fetch_news(struct rfs_image *img, char **ret,
+			 struct rfs_error *err);
 
 /* Now, as a file's times are kept. */
 int64_t rfs_now_ns(void);

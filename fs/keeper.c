@@ -101,6 +101,15 @@ static void keep_all(struct rfs_keeper *keeper)
 					    keeper->notes_seen, log_note, NULL);
 }
 
+/* A request that waits for a pass over a compressed copy would hold up the end
+ * by minutes, and so would a fetch. */
+static void stop_all(const struct rfs_tree *tree)
+{
+	rfs_opener_stop(tree->op);
+	for (size_t i = 0; i < tree->nimages; i++)
+		rfs_image_stop_fetch(tree->images[i]);
+}
+
 /* True when a second has passed, false when it is to end. */
 static bool wait_a_second(struct rfs_keeper *keeper)
 {
@@ -125,10 +134,8 @@ static void *keeper_main(void *data)
 
 	read_further_ahead(keeper->mountpoint);
 	for (unsigned i = 1; wait_a_second(keeper); i++) {
-		/* A request that waits for a pass over a compressed copy would
-		 * hold up the end by minutes. */
 		if (fuse_session_exited(keeper->se))
-			rfs_opener_stop(keeper->tree->op);
+			stop_all(keeper->tree);
 		if (i % RFS_KEEPER_SECONDS == 0)
 			keep_all(keeper);
 	}

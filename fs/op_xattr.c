@@ -61,7 +61,8 @@ static int obey_locked(struct rfs_image *img, const char *value, size_t size,
 	if (is_text(value, size, "refresh"))
 		return rfs_image_refresh(img, err);
 	return rfs_fail(err, EINVAL,
-			"the orders are \"reset\" and \"refresh\"");
+			"the orders are \"reset\", \"refresh\", \"fetch\" and "
+			"\"stop-fetch\"");
 }
 
 /* What the kernel has in its page cache is no longer what the disk holds. It
@@ -80,8 +81,16 @@ static void invalidate(struct rfs_front *front, const struct rfs_node *node)
 static int obey(struct rfs_front *front, const struct rfs_node *node,
 		const char *value, size_t size, struct rfs_error *err)
 {
+	struct rfs_fetching_order order;
 	int r;
 
+	/* These change nothing that the kernel has seen, and take no time. */
+	if (rfs_fetching_order_parse(value, size, &order))
+		return rfs_image_fetch(node->image, &order, err);
+	if (is_text(value, size, "stop-fetch")) {
+		rfs_image_stop_fetch(node->image);
+		return 0;
+	}
 	if (pthread_mutex_trylock(&front->control) != 0)
 		return rfs_fail(err, EAGAIN, "another order is being obeyed");
 	r = obey_locked(node->image, value, size, err);
@@ -114,7 +123,8 @@ void rfs_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	if (r < 0)
 		rfs_log("%s: %s", node->image->name, err.text);
 	else
-		rfs_log("%s: %.*s done", node->image->name, (int)size, value);
+		rfs_log("%s: obeyed: %.*s", node->image->name, (int)size,
+			value);
 	fuse_reply_err(req, -r);
 }
 

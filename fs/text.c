@@ -78,6 +78,10 @@ static int current_version(struct rfs_text *text, uint64_t *ret,
 	struct rfs_view *view;
 	int r;
 
+	if (text->is_live) {
+		*ret = (uint64_t)rfs_now_ns();
+		return 0;
+	}
 	if (!text->image) {
 		*ret = rfs_notes_each(&text->inv->site->notes, SIZE_MAX, NULL,
 				      NULL);
@@ -168,4 +172,11 @@ int rfs_render_losses(struct rfs_text *text, FILE *out, struct rfs_error *err)
 		r = rfs_losses_text(text->image->disk, &losses, out, err);
 	rfs_losses_fini(&losses);
 	return r;
+}
+
+int rfs_render_damaged_map(struct rfs_text *text, FILE *out,
+			   struct rfs_error *err)
+{
+	return rfs_fetching_map(text->image->op, text->image->disk, NULL, out,
+				err);
 }

@@ -33,6 +33,7 @@ struct rfs_text {
 	const struct rfs_inventory *inv;
 	const struct rfs_instance *instance; /* of instance.json, else NULL */
 	struct rfs_image *image;	     /* of rescue/, else NULL */
+	bool is_live; /* tells of what changes without the view's knowing */
 
 	pthread_mutex_t lock; /* guards 'kept'; held while rendering */
 	struct rfs_rendering *kept;
@@ -49,6 +50,9 @@ int rfs_text_get(struct rfs_text *text, struct rfs_rendering **ret,
 void rfs_rendering_unref(struct rfs_rendering *rendering);
 
 int rfs_render_readme(struct rfs_text *text, FILE *out, struct rfs_error *err);
+/* What is known of the damaged file itself, as a mapfile. */
+int rfs_render_damaged_map(struct rfs_text *text, FILE *out,
+			   struct rfs_error *err);
 int rfs_render_instance(struct rfs_text *text, FILE *out,
 			struct rfs_error *err);
 int rfs_render_map(struct rfs_text *text, FILE *out, struct rfs_error *err);

@@ -95,6 +95,24 @@ static struct rfs_text *add_text(struct rfs_tree *tree, struct rfs_node *dir,
 	return node->text;
 }
 
+/* rescue/DISK.damaged.map */
+static int add_damaged_map(struct rfs_tree *tree, struct rfs_node *dir,
+			   struct rfs_image *img)
+{
+	struct rfs_text *text;
+	char name[300];
+
+	snprintf(name, sizeof(name), "%s.damaged.map", img->disk->name);
+	if (!is_a_file_name(name))
+		return 0;
+	text = add_text(tree, dir, name, rfs_render_damaged_map);
+	if (!text)
+		return -ENOMEM;
+	text->image = img;
+	text->is_live = true;
+	return 0;
+}
+
 /* rescue/DISK.map and the rest */
 static int add_rescue(struct rfs_tree *tree, struct rfs_node *dir,
 		      struct rfs_image *img)
@@ -119,7 +137,8 @@ static int add_rescue(struct rfs_tree *tree, struct rfs_node *dir,
 			return -ENOMEM;
 		text->image = img;
 	}
-	return 0;
+	return rfs_fetching_copy(img->disk) ? add_damaged_map(tree, dir, img)
+					    : 0;
 }
 
 static int add_disks(struct rfs_tree *tree, struct rfs_node *dir,
@@ -440,6 +459,9 @@ int rfs_tree_fini(struct rfs_tree *tree, void (*each)(const char *text),
 	struct rfs_error why = RFS_ERROR_INIT;
 	int r, first = 0;
 
+	/* All first, so that they end together. */
+	for (size_t i = 0; i < tree->nimages; i++)
+		rfs_image_stop_fetch(tree->images[i]);
 	for (size_t i = 0; i < tree->nimages; i++) {
 		r = rfs_image_free(tree->images[i], &why);
 		if (r < 0 && each)

@@ -155,6 +155,13 @@ static int get_error(struct rfs_front *front __attribute__((unused)),
 	return *ret ? 0 : -ENODATA;
 }
 
+static int get_fetch(struct rfs_front *front __attribute__((unused)),
+		     const struct rfs_node *node, char **ret,
+		     struct rfs_error *err)
+{
+	return rfs_image_fetch_news(node->image, ret, err);
+}
+
 static int get_total(const struct rfs_node *node, enum rfs_block_state state,
 		     char **ret, struct rfs_error *err)
 {
@@ -174,6 +181,7 @@ static const struct attribute image_attributes[] = {
 	{ "disk", get_disk },	    { "uuid", get_uuid },
 	{ "sources", get_sources }, { "as_of", get_as_of },
 	{ "format", get_format },   { "error", get_error },
+	{ "fetch", get_fetch },
 };
 
 static const struct attribute copy_attributes[] = {

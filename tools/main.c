@@ -22,6 +22,8 @@ static const struct verb {
 	  "say which files lost and stale blocks hit" },
 	{ "report", rfs_verb_report,
 	  "write one page about all of a site's disks" },
+	{ "fetch", rfs_verb_fetch,
+	  "read damaged disks into the rescued store, the used blocks first" },
 	{ "reset", rfs_verb_reset, "drop what was written to a disk" },
 	{ "refresh", rfs_verb_refresh,
 	  "forget what was chosen for a disk, and try again" },

@@ -61,6 +61,19 @@ void rfs_progress_text(const struct rfs_progress *p, int64_t now_ns, char *text,
 			 p->errors == 1 ? "" : "s");
 }
 
+static bool is_due(const struct rfs_progress *p, int64_t t)
+{
+	return t - p->begun_ns >= SECOND && t - p->printed_ns >= INTERVAL;
+}
+
+static void print(struct rfs_progress *p, const char *text, int64_t t)
+{
+	fprintf(stderr, "\r%s\033[K", text);
+	fflush(stderr);
+	p->printed_ns = t;
+	p->is_printed = true;
+}
+
 void rfs_progress_set(struct rfs_progress *p, uint64_t done, uint64_t errors)
 {
 	char text[256];
@@ -71,13 +84,21 @@ void rfs_progress_set(struct rfs_progress *p, uint64_t done, uint64_t errors)
 	if (!p->is_shown)
 		return;
 	t = now();
-	if (t - p->begun_ns < SECOND || t - p->printed_ns < INTERVAL)
+	if (!is_due(p, t))
 		return;
 	rfs_progress_text(p, t, text, sizeof(text));
-	fprintf(stderr, "\r%s\033[K", text);
-	fflush(stderr);
-	p->printed_ns = t;
-	p->is_printed = true;
+	print(p, text, t);
+}
+
+void rfs_progress_say(struct rfs_progress *p, const char *text)
+{
+	int64_t t;
+
+	if (!p->is_shown)
+		return;
+	t = now();
+	if (is_due(p, t))
+		print(p, text, t);
 }
 
 void rfs_progress_clear(struct rfs_progress *p)

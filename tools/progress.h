@@ -29,6 +29,9 @@ void rfs_progress_begin(struct rfs_progress *p, const char *what,
  * thread at a time. */
 void rfs_progress_set(struct rfs_progress *p, uint64_t done, uint64_t errors);
 
+/* Shows 'text' instead, which the caller makes up. */
+void rfs_progress_say(struct rfs_progress *p, const char *text);
+
 /* Takes the line away, as also before anything else is printed. */
 void rfs_progress_clear(struct rfs_progress *p);
 

@@ -425,12 +425,19 @@ static void take_in(struct rfs_rescue *r, struct rfs_range range,
 
 /* A file system that wants larger units, or takes no direct reads after all. */
 static ssize_t ask_in_granules(struct rfs_rescue *r, struct rfs_range range,
-			       void *buf, struct rfs_patience *patience)
+			       enum rfs_rescue_way way, void *buf,
+			       struct rfs_patience *patience)
 {
 	unsigned int granule = rfs_rescue_granule(r);
-	ssize_t n =
-		rfs_worker_pread(r->file, buf, range.len, range.off, patience);
+	ssize_t n;
 
+	if (way == RFS_RESCUE_AT_ONCE)
+		n = rfs_worker_pread(r->file, buf, range.len, range.off,
+				     patience);
+	else
+		n = rfs_worker_pread_singly(r->file, buf, range.len, granule,
+					    way == RFS_RESCUE_BACK, range.off,
+					    patience);
 	if (n != -EINVAL)
 		return n;
 	rfs_medium_give_way(&r->medium, granule);
@@ -452,14 +459,29 @@ static bool is_as_seen(struct rfs_rescue *r, struct rfs_run seen)
 	return true;
 }
 
+/* Where a request that brought 'good' bytes failed. */
+static struct rfs_range failed_part(const struct rfs_rescue *r,
+				    struct rfs_range range,
+				    enum rfs_rescue_way way, uint64_t good)
+{
+	unsigned int granule = rfs_rescue_granule(r);
+
+	if (way == RFS_RESCUE_BACK)
+		return rfs_range(rfs_range_end(range) - good - granule,
+				 granule);
+	if (way == RFS_RESCUE_SINGLY)
+		return rfs_range(range.off + good, granule);
+	return rfs_range_to(range.off + good, rfs_range_end(range));
+}
+
 /* Of a request that the medium had, and that brought 'n'. */
 static void note_failure(struct rfs_rescue *r, struct rfs_range range,
-			 ssize_t n, const struct rfs_patience *patience)
+			 enum rfs_rescue_way way, ssize_t n,
+			 const struct rfs_patience *patience)
 {
 	unsigned int granule = rfs_rescue_granule(r);
 	uint64_t good = n > 0 ? (uint64_t)n - (uint64_t)n % granule : 0;
-	struct rfs_range rest =
-		rfs_range_to(range.off + good, rfs_range_end(range));
+	struct rfs_range rest = failed_part(r, range, way, good);
 
 	if (n == -ETIMEDOUT && patience->left_ns <= 0) {
 		rfs_rescue_set(r, range, RFS_RESCUE_LATE, NULL);
@@ -467,17 +489,18 @@ static void note_failure(struct rfs_rescue *r, struct rfs_range range,
 	} else if (n > 0 ||
 		   (n < 0 && rfs_medium_failed((int)-n) && n != -ETIMEDOUT)) {
 		rfs_rescue_set(r, rest,
-			       range.len > granule ? RFS_RESCUE_NEAR
-						   : RFS_RESCUE_BAD,
+			       way == RFS_RESCUE_AT_ONCE && range.len > granule
+				       ? RFS_RESCUE_NEAR
+				       : RFS_RESCUE_BAD,
 			       NULL);
 	}
 }
 
 ssize_t rfs_rescue_ask(struct rfs_rescue *r, struct rfs_range range,
-		       struct rfs_run seen, void *buf, bool keep,
-		       struct rfs_patience *patience)
+		       struct rfs_run seen, enum rfs_rescue_way way, void *buf,
+		       bool keep, struct rfs_patience *patience)
 {
-	struct rfs_range file = rfs_range(0, r->size);
+	struct rfs_range file = rfs_range(0, r->size), got;
 	struct rfs_flight mine = { range, NULL };
 	ssize_t n = -EAGAIN;
 
@@ -485,12 +508,16 @@ ssize_t rfs_rescue_ask(struct rfs_rescue *r, struct rfs_range range,
 	if (!take_off(r, &mine))
 		return -EAGAIN;
 	if (is_as_seen(r, seen))
-		n = ask_in_granules(r, range, buf, patience);
-	if (n > 0)
-		take_in(r, rfs_range(range.off, (uint64_t)n), buf, keep);
+		n = ask_in_granules(r, range, way, buf, patience);
+	if (n > 0) {
+		got = rfs_range(range.off, (uint64_t)n);
+		if (way == RFS_RESCUE_BACK)
+			got.off = rfs_range_end(range) - got.len;
+		take_in(r, got, buf, keep);
+	}
 	if (n != -EAGAIN &&
 	    (n < 0 || (uint64_t)n < rfs_range_cut(range, file).len))
-		note_failure(r, range, n, patience);
+		note_failure(r, range, way, n, patience);
 	land(r, &mine);
 	return n;
 }
@@ -528,13 +555,42 @@ ssize_t rfs_rescue_try(struct rfs_rescue *r, struct rfs_range range,
 	if (range.len % rfs_rescue_granule(r))
 		return rfs_fail(err, EINVAL, "%s: is read in units of %u bytes",
 				r->name, rfs_rescue_granule(r));
-	n = rfs_rescue_ask(r, range, run, buf, true, patience);
+	n = rfs_rescue_ask(r, range, run, RFS_RESCUE_AT_ONCE, buf, true,
+			   patience);
 	if (n < 0 && n != -EAGAIN)
 		rfs_fail(err, (int)-n,
 			 "%s: %" PRIu64 " bytes at %" PRIu64
 			 " cannot be read: %s",
 			 r->name, range.len, range.off, strerror((int)-n));
 	return n;
+}
+
+int rfs_rescue_put(struct rfs_rescue *r, struct rfs_range range,
+		   const void *buf, struct rfs_error *err)
+{
+	int e;
+
+	if (!r->store)
+		return rfs_fail(err, EINVAL,
+				"%s: without a state directory nothing is kept",
+				r->name);
+	keep_generation(r);
+	e = rfs_store_put(r->store, range, buf, err);
+	return e < 0 ? e : rfs_kept_set(&r->known, range, RFS_RESCUE_NOT, err);
+}
+
+int rfs_rescue_kept(struct rfs_rescue *r, struct rfs_range range, void *buf,
+		    struct rfs_error *err)
+{
+	if (!r->store)
+		return rfs_fail(err, EINVAL, "%s: nothing of it is kept",
+				r->name);
+	return rfs_store_read(r->store, range, buf, NULL, err);
+}
+
+int rfs_rescue_keep(struct rfs_rescue *r, struct rfs_error *err)
+{
+	return rfs_kept_save_softly(&r->known, err);
 }
 
 int rfs_rescue_sync(struct rfs_rescue *r, struct rfs_error *err)
@@ -544,7 +600,9 @@ int rfs_rescue_sync(struct rfs_rescue *r, struct rfs_error *err)
 	rfs_rescue_harvest(r);
 	if (r->store)
 		e = rfs_store_sync(r->store, err);
-	return e < 0 ? e : rfs_kept_save(&r->known, err);
+	if (e == 0)
+		e = rfs_kept_save(&r->known, err);
+	return e < 0 || !r->state ? e : rfs_state_settle(r->state, err);
 }
 
 /* The first after 'last' of this state, or the first of all; with a reference

@@ -57,6 +57,10 @@ struct rfs_rescue *rfs_rescue_unref(struct rfs_rescue *r); /* accepts NULL */
 int rfs_rescue_reader(struct rfs_rescue *r, struct rfs_reader **ret,
 		      struct rfs_error *err);
 
+/* The one that a reader made by it reads, not referenced; NULL for any other
+ * reader. */
+struct rfs_rescue *rfs_rescue_of(const struct rfs_reader *rd);
+
 uint64_t rfs_rescue_size(const struct rfs_rescue *r);
 const char *rfs_rescue_name(const struct rfs_rescue *r);
 const char *rfs_rescue_object(const struct rfs_rescue *r);
@@ -84,6 +88,19 @@ ssize_t rfs_rescue_try(struct rfs_rescue *r, struct rfs_range range,
 /* Records a status, not DONE nor SPOILT, for what is not in the store. */
 int rfs_rescue_set(struct rfs_rescue *r, struct rfs_range range,
 		   enum rfs_rescue_status status, struct rfs_error *err);
+
+/* Keeps bytes that were read off the same file elsewhere; 'range' lies in it.
+ * What is kept already stays as it is. */
+int rfs_rescue_put(struct rfs_rescue *r, struct rfs_range range,
+		   const void *buf, struct rfs_error *err);
+
+/* Reads what is kept, all of 'range': as rfs_store_read. */
+int rfs_rescue_kept(struct rfs_rescue *r, struct rfs_range range, void *buf,
+		    struct rfs_error *err);
+
+/* Keeps the statuses, so that they outlive the process; a power cut they do
+ * after the next sync. */
+int rfs_rescue_keep(struct rfs_rescue *r, struct rfs_error *err);
 
 /* Keeps what was learned; the store is safe when it returns. */
 int rfs_rescue_sync(struct rfs_rescue *r, struct rfs_error *err);

@@ -46,6 +46,14 @@ struct rfs_rescue {
 	struct rfs_flight *flights;
 };
 
+/* How the granules of a request are asked for. */
+enum rfs_rescue_way {
+	RFS_RESCUE_AT_ONCE,
+	RFS_RESCUE_SINGLY, /* one after the other, up to the first failure: that
+			      one is BAD, and the rest stays as it was */
+	RFS_RESCUE_BACK,   /* the same from the end, none cut by the file's */
+};
+
 /* One request to the medium for the whole granules of 'range'; 'seen' is what
  * was known of it when the caller looked.  -EAGAIN: the medium was not asked, as
  * that has changed, or someone else was asking (and has been waited for).
@@ -54,8 +62,8 @@ struct rfs_rescue {
  * what was delivered is kept, where it is to be kept or 'keep' is set, and what
  * was not delivered is recorded as rfs_rescue_try says. */
 ssize_t rfs_rescue_ask(struct rfs_rescue *r, struct rfs_range range,
-		       struct rfs_run seen, void *buf, bool keep,
-		       struct rfs_patience *patience);
+		       struct rfs_run seen, enum rfs_rescue_way way, void *buf,
+		       bool keep, struct rfs_patience *patience);
 
 /* Takes in what a late request brought after all. */
 void rfs_rescue_harvest(struct rfs_rescue *r);

@@ -98,7 +98,8 @@ static ssize_t ask(struct job *j, struct rfs_range piece, struct rfs_run seen,
 		return -ENOMEM;
 	*patience = rfs_worker_patience(j->r->worker);
 	before = patience->left_ns;
-	n = rfs_rescue_ask(j->r, piece, seen, to, false, patience);
+	n = rfs_rescue_ask(j->r, piece, seen, RFS_RESCUE_AT_ONCE, to, false,
+			   patience);
 	j->left_ns -= before - patience->left_ns;
 	if (n > 0 && to == j->bounce) {
 		got = rfs_range_cut(rfs_range(piece.off, (uint64_t)n),
@@ -363,4 +364,9 @@ int rfs_rescue_reader(struct rfs_rescue *r, struct rfs_reader **ret,
 {
 	return rfs_reader_new(&rescue_ops, rfs_rescue_ref(r), r->size, r->name,
 			      r->origin, ret, err);
+}
+
+struct rfs_rescue *rfs_rescue_of(const struct rfs_reader *rd)
+{
+	return rfs_reader_state(rd, &rescue_ops);
 }

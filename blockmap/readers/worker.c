@@ -310,7 +310,10 @@ static void leave_late(struct rfs_worker *w, const struct rfs_child_request *q,
 {
 	w->is_late = true;
 	w->late_op = q->op;
-	w->late_file = q->op == RFS_CHILD_PREAD ? file : NULL;
+	w->late_file =
+		q->op == RFS_CHILD_PREAD || q->op == RFS_CHILD_PREAD_SINGLY
+			? file
+			: NULL;
 	w->late_off = q->off;
 	set_aside(w, now_ns());
 }
@@ -420,23 +423,49 @@ int rfs_worker_file_fd(const struct rfs_worker_file *f)
 	return f->fd;
 }
 
+/* One of the reads. */
+static ssize_t request_read(struct rfs_worker_file *f,
+			    const struct rfs_child_request *q, void *buf,
+			    struct rfs_patience *patience)
+{
+	struct rfs_worker *w = f->w;
+	ssize_t n;
+
+	if (q->len > RFS_WORKER_ROOM)
+		return -EINVAL;
+	n = (ssize_t)request(w, q, f, buf, patience);
+	pthread_mutex_lock(&w->lock);
+	w->counts.reads++;
+	w->counts.bytes += n > 0 ? (uint64_t)n : 0;
+	pthread_mutex_unlock(&w->lock);
+	return n;
+}
+
 ssize_t rfs_worker_pread(struct rfs_worker_file *f, void *buf, size_t len,
 			 uint64_t off, struct rfs_patience *patience)
 {
 	struct rfs_child_request q = {
 		.op = RFS_CHILD_PREAD, .fd = f->fd, .off = off, .len = len
 	};
-	struct rfs_worker *w = f->w;
-	ssize_t n;
 
-	if (len > RFS_WORKER_ROOM)
+	return request_read(f, &q, buf, patience);
+}
+
+ssize_t rfs_worker_pread_singly(struct rfs_worker_file *f, void *buf,
+				size_t len, size_t unit, bool back,
+				uint64_t off, struct rfs_patience *patience)
+{
+	struct rfs_child_request q = {
+		.op = back ? RFS_CHILD_PREAD_BACK : RFS_CHILD_PREAD_SINGLY,
+		.fd = f->fd,
+		.off = off,
+		.len = len,
+		.unit = unit,
+	};
+
+	if (!unit || (back && len % unit))
 		return -EINVAL;
-	n = (ssize_t)request(w, &q, f, buf, patience);
-	pthread_mutex_lock(&w->lock);
-	w->counts.reads++;
-	w->counts.bytes += n > 0 ? (uint64_t)n : 0;
-	pthread_mutex_unlock(&w->lock);
-	return n;
+	return request_read(f, &q, buf, patience);
 }
 
 ssize_t rfs_worker_late(struct rfs_worker_file *f, void *buf, uint64_t *ret_off)

@@ -78,6 +78,14 @@ int rfs_worker_file_fd(
 ssize_t rfs_worker_pread(struct rfs_worker_file *f, void *buf, size_t len,
 			 uint64_t off, struct rfs_patience *patience);
 
+/* Reads in units of 'unit' bytes, one after the other, up to the first that
+ * fails: what it returns is what came before, or why the first failed.  'back':
+ * from the end, 'len' a multiple of 'unit'; what came lies at the begin of
+ * 'buf', and belongs to the end of the range. */
+ssize_t rfs_worker_pread_singly(struct rfs_worker_file *f, void *buf,
+				size_t len, size_t unit, bool back,
+				uint64_t off, struct rfs_patience *patience);
+
 /* As lseek(2) with SEEK_DATA or SEEK_HOLE. */
 int64_t rfs_worker_seek(struct rfs_worker_file *f, uint64_t off, int whence,
 			struct rfs_patience *patience);

@@ -26,7 +26,7 @@ struct rfs_child_shared {
 /* What goes over the socket; a descriptor may go along. */
 struct message {
 	int64_t result; /* of an answer */
-	uint64_t off, len, flags, resolve;
+	uint64_t off, len, unit, flags, resolve;
 	int32_t op, whence;
 };
 
@@ -96,6 +96,55 @@ static int64_t open_path(struct rfs_child_shared *s, const struct message *m,
 	return syscall(SYS_openat2, dir_fd, s->path, &how, sizeof(how));
 }
 
+static int64_t read_once(int fd, uint8_t *to, uint64_t len, uint64_t off)
+{
+	int64_t r;
+
+	do
+		r = pread(fd, to, len, (off_t)off);
+	while (r < 0 && errno == EINTR);
+	return result_of(r);
+}
+
+/* The bytes that came up to the first failure; that itself if none did. */
+static int64_t read_singly(struct rfs_child_shared *s, const struct message *m,
+			   int fd)
+{
+	uint64_t done = 0, unit;
+	int64_t r = 0;
+
+	while (done < m->len) {
+		unit = m->len - done < m->unit ? m->len - done : m->unit;
+		r = read_once(fd, s->room + done, unit, m->off + done);
+		if (r <= 0)
+			break;
+		done += (uint64_t)r;
+		if ((uint64_t)r < unit)
+			break;
+	}
+	return done ? (int64_t)done : r;
+}
+
+/* Of units all of which are whole. */
+static int64_t read_back(struct rfs_child_shared *s, const struct message *m,
+			 int fd)
+{
+	uint64_t left = m->len, unit = m->unit;
+	int64_t r = 0;
+
+	while (left >= unit) {
+		r = read_once(fd, s->room + left - unit, unit,
+			      m->off + left - unit);
+		if (r != (int64_t)unit)
+			break;
+		left -= unit;
+	}
+	if (left == m->len)
+		return r < 0 ? r : -EIO;
+	memmove(s->room, s->room + left, m->len - left);
+	return (int64_t)(m->len - left);
+}
+
 /* What was asked; *ret_fd is a descriptor to send back, or -1. */
 static int64_t serve(struct rfs_child_shared *s, const struct message *m,
 		     int fd, int *ret_fd)
@@ -105,10 +154,11 @@ static int64_t serve(struct rfs_child_shared *s, const struct message *m,
 	*ret_fd = -1;
 	switch (m->op) {
 	case RFS_CHILD_PREAD:
-		do
-			r = pread(fd, s->room, m->len, (off_t)m->off);
-		while (r < 0 && errno == EINTR);
-		return result_of(r);
+		return read_once(fd, s->room, m->len, m->off);
+	case RFS_CHILD_PREAD_SINGLY:
+		return read_singly(s, m, fd);
+	case RFS_CHILD_PREAD_BACK:
+		return read_back(s, m, fd);
 	case RFS_CHILD_SEEK:
 		return result_of(lseek(fd, (off_t)m->off, m->whence));
 	case RFS_CHILD_OPEN:
@@ -220,6 +270,7 @@ int rfs_child_send(struct rfs_child *c, const struct rfs_child_request *q)
 			     .whence = q->whence,
 			     .off = q->off,
 			     .len = q->len,
+			     .unit = q->unit,
 			     .flags = q->flags,
 			     .resolve = q->resolve };
 	size_t len;

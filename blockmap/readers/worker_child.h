@@ -18,6 +18,9 @@
 
 enum rfs_child_op {
 	RFS_CHILD_PREAD,
+	RFS_CHILD_PREAD_SINGLY, /* 'unit' bytes at a time, up to a failure */
+	RFS_CHILD_PREAD_BACK,	/* the same from the end; what came of it lies
+				   at the begin of the bytes */
 	RFS_CHILD_SEEK,
 	RFS_CHILD_OPEN, /* openat2 of the path in the shared memory */
 	RFS_CHILD_STAT,
@@ -29,7 +32,7 @@ struct rfs_child_request {
 	enum rfs_child_op op;
 	int fd; /* goes along */
 	int whence;
-	uint64_t off, len;
+	uint64_t off, len, unit;
 	uint64_t flags, resolve;
 	const char *path;
 };

@@ -35,6 +35,9 @@ struct rfs_worker {
 	int errnum;		  /* not 0: this is all it says */
 	bool is_aside;
 	unsigned int requests;
+	unsigned int asked[FAKE_SECTORS]; /* the first request for it, from 1 */
+	unsigned int got[FAKE_SECTORS];	  /* that which delivered it */
+	void (*each)(struct rfs_worker *w); /* may be NULL: at each request */
 	struct rfs_range late; /* asked for, and not delivered in time */
 	bool late_is_there;    /* it came after all */
 };
@@ -61,6 +64,11 @@ struct rfs_patience rfs_worker_patience(const struct rfs_worker *w)
 {
 	(void)w;
 	return (struct rfs_patience){ .left_ns = FAKE_DEADLINE };
+}
+
+void rfs_worker_counts(struct rfs_worker *w, struct rfs_worker_counts *ret)
+{
+	*ret = (struct rfs_worker_counts){ .aside_ns = w->is_aside };
 }
 
 int rfs_worker_file_new(struct rfs_worker *w, int fd,
@@ -92,10 +100,13 @@ static ssize_t fake_deliver(struct rfs_worker *w, uint8_t *buf,
 	while (done < range.len) {
 		sector = (range.off + done) / 512;
 		w->disk.touches[sector]++;
+		if (!w->asked[sector])
+			w->asked[sector] = w->requests;
 		if (w->disk.is_bad[sector])
 			return done ? (ssize_t)done : -EIO;
 		memcpy(buf + done, w->disk.bytes + sector * 512, 512);
 		w->delivered[sector]++;
+		w->got[sector] = w->requests;
 		done += 512;
 	}
 	return (ssize_t)done;
@@ -133,11 +144,40 @@ ssize_t rfs_worker_pread(struct rfs_worker_file *f, void *buf, size_t len,
 		n = -ETIMEDOUT;
 	} else {
 		w->requests++;
+		if (w->each)
+			w->each(w);
 		patience->left_ns -= w->slow_ns;
 		n = fake_deliver(w, buf, range);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return n;
+}
+
+ssize_t rfs_worker_pread_singly(struct rfs_worker_file *f, void *buf,
+				size_t len, size_t unit, bool back,
+				uint64_t off, struct rfs_patience *patience)
+{
+	uint8_t *to = buf;
+	size_t done = 0, at, n;
+	ssize_t r = 0;
+
+	assert_true(unit > 0 && (!back || len % unit == 0));
+	while (done < len) {
+		n = len - done < unit ? len - done : unit;
+		at = back ? len - done - n : done;
+		r = rfs_worker_pread(f, to + at, n, off + at, patience);
+		if (r <= 0)
+			break;
+		done += (size_t)r;
+		if ((size_t)r < n)
+			break;
+	}
+	/* Nothing of a request that is late as a whole. */
+	if (r == -ETIMEDOUT || !done)
+		return r;
+	if (back)
+		memmove(to, to + len - done, done);
+	return (ssize_t)done;
 }
 
 ssize_t rfs_worker_late(struct rfs_worker_file *f, void *buf, uint64_t *ret_off)
