@@ -4,6 +4,7 @@
 #define RESCUEFS_READERS_READERS_H
 
 #include "core/freshness.h"
+#include "core/mapfile.h"
 #include "core/notes.h"
 #include "core/reader.h"
 #include "core/state.h"
@@ -32,6 +33,13 @@ int rfs_guard_open(struct rfs_reader *below, struct rfs_state *state,
  * next.  All must have the size of the first.  Takes its own references. */
 int rfs_heal_open(struct rfs_reader *const *members, size_t nmembers,
 		  struct rfs_reader **ret, struct rfs_error *err);
+
+/* An image that was copied in part, of which 'map' tells what: only its '+'
+ * blocks are read, all else is -EIO.  Its size is the map's where that goes on
+ * behind the image.  -EINVAL for a map without blocks.  Takes its own reference
+ * of 'below', and 'map' over, also when it fails. */
+int rfs_mapped_open(struct rfs_reader *below, struct rfs_mapfile *map,
+		    struct rfs_reader **ret, struct rfs_error *err);
 
 /* A qcow2 image, version 2 or 3.  Only the header and the L1 table are read at
  * open.  The format is documented in QEMU's docs/interop/qcow2.txt.

@@ -44,8 +44,7 @@ json_t *rfs_json_count(uint64_t count)
 const struct rfs_copy *rfs_copy_twin(const struct rfs_disk *disk, size_t i)
 {
 	for (size_t j = 0; j < i; j++)
-		if (rfs_generation_is_same(disk->copies[j].generation,
-					   disk->copies[i].generation))
+		if (rfs_copy_is_same(&disk->copies[j], &disk->copies[i]))
 			return &disk->copies[j];
 	return NULL;
 }
@@ -71,6 +70,7 @@ static json_t *copy_json(const struct rfs_disk *disk, size_t i)
 				? copy->path +
 					  rfs_packed_strip(copy->path, NULL) + 1
 				: NULL));
+	json_object_set_new(root, "mapfile", rfs_json_text(copy->mapfile));
 	json_object_set_new(root, "size",
 			    json_integer((json_int_t)copy->generation.size));
 	json_object_set_new(root, "mtime",

@@ -16,6 +16,7 @@ static void fini_disk(struct rfs_disk *disk)
 {
 	for (size_t i = 0; i < disk->ncopies; i++) {
 		free(disk->copies[i].path);
+		free(disk->copies[i].mapfile);
 		free(disk->copies[i].format_name);
 	}
 	free(disk->uuid);

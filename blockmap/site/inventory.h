@@ -31,6 +31,10 @@ struct rfs_copy {
 	enum rfs_place place;
 	char *path; /* inside the source's root: "/var/lib/nova/..." */
 	enum rfs_packing packing; /* of that file, told by its name */
+	char *mapfile;	   /* ddrescue's, which restricts it; NULL: none.  A
+			    * path as 'path' is, or where 'mapfile_said' one
+			    * of the user's own system */
+	bool mapfile_said; /* by the site file */
 	enum rfs_format format;
 	char *format_name;     /* "qcow2", "vmdk"... as described */
 	const char *format_by; /* "disk.info", "libvirt.xml", "domain XML",
@@ -140,6 +144,15 @@ size_t rfs_inventory_find(const struct rfs_inventory *inv, const char *part,
 /* How many disks there are, volumes among them; the first 'room' in 'ret'. */
 size_t rfs_inventory_disks(const struct rfs_inventory *inv,
 			   const struct rfs_disk **ret, size_t room);
+
+/* True if two copies hold the same bytes.  An image and the same one without its
+ * mapfile do not: one of them calls zeros what was never copied. */
+static inline bool rfs_copy_is_same(const struct rfs_copy *a,
+				    const struct rfs_copy *b)
+{
+	return !a->mapfile == !b->mapfile &&
+	       rfs_generation_is_same(a->generation, b->generation);
+}
 
 static inline bool rfs_disk_is_volume(const struct rfs_disk *disk)
 {

@@ -6,6 +6,7 @@
 #include "core/cleanup.h"
 #include "site/json_text.h"
 #include "site/names.h"
+#include "site/site_path.h"
 
 static bool is_shown(const struct rfs_instance *instance,
 		     const struct rfs_instance *const *only, size_t nonly)
@@ -131,6 +132,8 @@ static void print_copies(FILE *out, const struct rfs_disk *disk)
 			fprintf(out, " packed (%s)",
 				copy->path +
 					rfs_packed_strip(copy->path, NULL));
+		if (copy->mapfile)
+			put(out, " as far as ", rfs_path_last(copy->mapfile));
 		if (twin)
 			fprintf(out, " same as %s", twin->source->origin.name);
 	}

@@ -190,11 +190,31 @@ static int open_export(struct rfs_opener *op, const struct rfs_copy *copy,
 static int open_place(struct rfs_opener *op, const struct rfs_copy *copy,
 		      struct rfs_reader **ret, struct rfs_error *err)
 {
+	int r;
+
 	if (copy->place == RFS_VOLUME)
-		return rfs_opener_volume(op, copy, ret, err);
-	if (copy->place == RFS_EXPORT)
-		return open_export(op, copy, ret, err);
-	return open_file(op, copy->source, copy->path, ret, err);
+		r = rfs_opener_volume(op, copy, ret, err);
+	else if (copy->place == RFS_EXPORT)
+		r = open_export(op, copy, ret, err);
+	else
+		r = open_file(op, copy->source, copy->path, ret, err);
+	return r < 0 ? r : rfs_opener_restrict(copy, ret, err);
+}
+
+/* A file that an image names, with the mapfile that lies beside it. */
+static int open_named(struct rfs_opener *op, const struct rfs_source *src,
+		      const char *path, struct rfs_reader **ret,
+		      struct rfs_error *err)
+{
+	struct rfs_copy copy = { .source = src, .path = (char *)path };
+	int r = 0;
+
+	if (src->root_fd >= 0)
+		r = rfs_opener_find_map(op, &copy, err);
+	if (r == 0)
+		r = open_place(op, &copy, ret, err);
+	free(copy.mapfile);
+	return r;
 }
 
 struct members {
@@ -208,15 +228,13 @@ static void drop_members(struct members *m)
 		rfs_reader_unref(m->items[i]);
 }
 
-/* The same bytes on another source: an error there costs nothing. */
-static void add_partner(struct rfs_opener *op, const struct rfs_copy *copy,
-			struct members *m)
+/* The same bytes on another source.  'rd' is taken over. */
+static void add_member(struct members *m, struct rfs_reader *rd)
 {
-	struct rfs_reader *rd = NULL;
-
-	if (m->count == RFS_CHAIN_MEMBERS ||
-	    open_place(op, copy, &rd, NULL) < 0)
+	if (m->count == RFS_CHAIN_MEMBERS) {
+		rfs_reader_unref(rd);
 		return;
+	}
 	if (m->count && rfs_reader_size(rd) != rfs_reader_size(m->items[0])) {
 		rfs_reader_unref(rd);
 		return;
@@ -269,7 +287,7 @@ static int open_packed_link(struct rfs_opener *op,
 			path = NULL;
 			return rfs_no_memory(err);
 		}
-		r = open_file(op, chain->source, path, &file, err);
+		r = open_named(op, chain->source, path, &file, err);
 	}
 	if (r == 0)
 		r = find_generation(chain->source, path, &generation, err);
@@ -278,6 +296,26 @@ static int open_packed_link(struct rfs_opener *op,
 	rfs_packed_strip(path, &packing);
 	return rfs_unpacker_open(op->unpacker, file, rfs_reader_name(file),
 				 packing, generation, 0, ret, err);
+}
+
+/* The same file, of which one source has the mapfile and the other has not: its
+ * zeros may be what was never copied. */
+static bool lacks_map(struct rfs_opener *op, const struct rfs_chain *chain,
+		      const struct rfs_source *other)
+{
+	struct rfs_copy a = { .source = chain->source, .path = chain->path };
+	struct rfs_copy b = { .source = other, .path = chain->path };
+	bool lacks = false;
+
+	if (rfs_opener_find_map(op, &a, NULL) == 0 &&
+	    rfs_opener_find_map(op, &b, NULL) == 0 &&
+	    find_generation(a.source, a.path, &a.generation, NULL) == 0 &&
+	    find_generation(b.source, b.path, &b.generation, NULL) == 0)
+		lacks = rfs_generation_is_same(a.generation, b.generation) &&
+			!rfs_copy_is_same(&a, &b);
+	free(a.mapfile);
+	free(b.mapfile);
+	return lacks;
 }
 
 /* A backing file: a base image is healed, or even replaced, by one of the same
@@ -289,9 +327,10 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 	const struct rfs_site *site = op->inv->site;
 	struct members m = { { NULL }, 0 };
 	const struct rfs_source *src;
+	struct rfs_reader *rd;
 	int first;
 
-	first = open_file(op, chain->source, chain->path, &m.items[0], err);
+	first = open_named(op, chain->source, chain->path, &m.items[0], err);
 	if (rfs_is_own_want(first))
 		return first;
 	m.count = first == 0;
@@ -299,13 +338,10 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 		for (size_t i = 0; i < site->nsources; i++) {
 			src = site->sources[i];
 			if (src != chain->source && src->root_fd >= 0 &&
-			    rfs_chain_is_same_file(chain, src, first == 0))
-				add_partner(op,
-					    &(struct rfs_copy){
-						    .source = src,
-						    .path = chain->path,
-					    },
-					    &m);
+			    rfs_chain_is_same_file(chain, src, first == 0) &&
+			    !lacks_map(op, chain, src) &&
+			    open_named(op, src, chain->path, &rd, NULL) == 0)
+				add_member(&m, rd);
 		}
 	if (!m.count && first == -ENOENT)
 		return open_packed_link(op, chain, ret, err);
@@ -420,6 +456,7 @@ static int open_copy_file(struct rfs_opener *op, const struct rfs_disk *disk,
 {
 	struct members m = { { NULL }, 0 };
 	const struct rfs_copy *other;
+	struct rfs_reader *rd;
 	int first;
 
 	first = open_place(op, copy, &m.items[0], err);
@@ -429,8 +466,9 @@ static int open_copy_file(struct rfs_opener *op, const struct rfs_disk *disk,
 	for (size_t i = 0; i < disk->ncopies && healed; i++) {
 		other = &disk->copies[i];
 		if (other != copy && other->packing == copy->packing &&
-		    rfs_generation_is_same(other->generation, copy->generation))
-			add_partner(op, other, &m);
+		    rfs_copy_is_same(other, copy) &&
+		    open_place(op, other, &rd, NULL) == 0)
+			add_member(&m, rd);
 	}
 	if (!m.count)
 		return first;
@@ -513,8 +551,7 @@ int rfs_opener_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 static const struct rfs_copy *twin_of(const struct rfs_disk *disk, size_t at)
 {
 	for (size_t i = 0; i < at; i++)
-		if (rfs_generation_is_same(disk->copies[i].generation,
-					   disk->copies[at].generation))
+		if (rfs_copy_is_same(&disk->copies[i], &disk->copies[at]))
 			return &disk->copies[i];
 	return NULL;
 }

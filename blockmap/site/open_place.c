@@ -5,6 +5,8 @@
 #include <stdio.h>
 
 #include "core/cleanup.h"
+#include "site/mapped.h"
+#include "site/rooted.h"
 #include "site/volumes.h"
 
 int rfs_opener_volume(struct rfs_opener *op, const struct rfs_copy *copy,
@@ -43,4 +45,39 @@ int rfs_opener_export(struct rfs_opener *op, const struct rfs_copy *copy,
 	if (r < 0)
 		return r;
 	return rfs_guard_open(export, rfs_opener_state(op), name, ret, err);
+}
+
+static bool is_in_root(const void *data, const char *path)
+{
+	const struct rfs_source *source = data;
+	struct stat st;
+
+	return rfs_rooted_stat(source->root_fd, path, &st, NULL) == 0 &&
+	       S_ISREG(st.st_mode);
+}
+
+int rfs_opener_find_map(struct rfs_opener *op, struct rfs_copy *copy,
+			struct rfs_error *err)
+{
+	return rfs_mapfile_find(copy->path, is_in_root, copy->source,
+				&rfs_opener_inventory(op)->site->notes,
+				&copy->mapfile, err);
+}
+
+int rfs_opener_restrict(const struct rfs_copy *copy, struct rfs_reader **rd,
+			struct rfs_error *err)
+{
+	bool is_ours = copy->mapfile_said || copy->place != RFS_IN_ROOT;
+	int fd;
+
+	if (!copy->mapfile)
+		return 0;
+	fd = is_ours ? rfs_volume_open(copy->mapfile, err)
+		     : rfs_rooted_open(copy->source->root_fd, copy->mapfile,
+				       err);
+	if (fd >= 0)
+		return rfs_mapfile_apply(fd, copy->mapfile, rd, err);
+	*rd = rfs_reader_unref(*rd);
+	return rfs_context(err, fd, "%s:%s is not read without its mapfile",
+			   copy->source->origin.name, copy->path);
 }

@@ -13,4 +13,14 @@ int rfs_opener_volume(struct rfs_opener *op, const struct rfs_copy *copy,
 int rfs_opener_export(struct rfs_opener *op, const struct rfs_copy *copy,
 		      struct rfs_reader **ret, struct rfs_error *err);
 
+/* Says in 'copy', a file of a source's tree, which mapfile lies beside it; it is
+ * the caller's to free. */
+int rfs_opener_find_map(struct rfs_opener *op, struct rfs_copy *copy,
+			struct rfs_error *err);
+
+/* Restricts *rd, the file of a copy, to what its mapfile says was copied, if it
+ * has one.  On failure *rd is given up. */
+int rfs_opener_restrict(const struct rfs_copy *copy, struct rfs_reader **rd,
+			struct rfs_error *err);
+
 #endif /* RESCUEFS_SITE_OPEN_PLACE_H */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "site/mapped.h"
 
 /* The scan's own state: trees and groups go when it ends. */
 struct scan {
@@ -246,7 +247,11 @@ static int add_bases(struct rfs_host *host, const struct scan_tree *tree)
 		return -1;
 	host->bases = grown;
 	for (size_t i = 0; i < tree->bases.count; i++) {
-		struct rfs_base base = {
+		struct rfs_base base;
+
+		if (rfs_is_mapfile_name(tree->bases.items[i].name))
+			continue;
+		base = (struct rfs_base){
 			.name = strdup(tree->bases.items[i].name),
 			.source = tree->source,
 			.generation = tree->bases.items[i].generation,

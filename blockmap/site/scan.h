@@ -112,7 +112,7 @@ int rfs_scan_disks(struct rfs_site *site, const struct scan_group *group,
 		   struct rfs_instance *instance, struct rfs_error *err);
 
 /* Adds a copy to a disk, at the place that its age gives it; of 'copy' source,
- * place, path, packing and generation are taken.  -1: no memory. */
+ * place, path, packing, mapfile and generation are taken.  -1: no memory. */
 int rfs_scan_add_copy(const struct rfs_site *site, struct rfs_disk *disk,
 		      const struct rfs_copy *copy);
 

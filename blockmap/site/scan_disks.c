@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "site/mapped.h"
 #include "site/scan.h"
 #include "site/site_path.h"
 
@@ -64,7 +65,8 @@ static bool is_disk(const struct scan_group *group, const char *name)
 {
 	if (!strcmp(name, "disk.info") || !strcmp(name, "libvirt.xml"))
 		return false;
-	return is_nova_disk(name) || is_described(group, name);
+	return (is_nova_disk(name) && !rfs_is_mapfile_name(name)) ||
+	       is_described(group, name);
 }
 
 static int add_disk(struct rfs_instance *instance, const char *name)
@@ -331,11 +333,32 @@ static const struct scan_file *find_file(struct rfs_notes *notes,
 	return file;
 }
 
+static bool is_listed(const void *data, const char *path)
+{
+	return rfs_scan_file(data, rfs_path_last(path)) != NULL;
+}
+
+/* What the site file says of a copy's mapfile stands above what is found. */
+static int say_mapfile(const struct rfs_disk_rule *rule, struct rfs_copy *copy)
+{
+	if (!rule || !rule->mapfile ||
+	    strcmp(rule->map_source, copy->source->origin.name) != 0)
+		return 0;
+	free(copy->mapfile);
+	copy->mapfile_said = true;
+	copy->mapfile = NULL;
+	if (!strcmp(rule->mapfile, "none"))
+		return 0;
+	copy->mapfile = strdup(rule->mapfile);
+	return copy->mapfile ? 0 : -1;
+}
+
 static int add_copy(struct rfs_notes *notes, const struct scan_group *group,
 		    const struct scan_dir *dir, struct rfs_disk *disk)
 {
 	const struct scan_file *file = find_file(notes, dir, disk);
 	struct rfs_copy *grown, copy = { .source = dir->source };
+	int r = 0;
 
 	if (!file)
 		return 0;
@@ -352,8 +375,13 @@ static int add_copy(struct rfs_notes *notes, const struct scan_group *group,
 		rfs_packed_strip(file->name, &copy.packing);
 	if (copy.format_name)
 		copy.format = format_kind(copy.format_name);
+	if (!copy.path || !copy.format_name ||
+	    rfs_mapfile_find(copy.path, is_listed, dir, notes, &copy.mapfile,
+			     NULL) < 0 ||
+	    say_mapfile(disk->rule, &copy) < 0)
+		r = -1;
 	disk->copies[disk->ncopies++] = copy;
-	return copy.path && copy.format_name ? 0 : -1;
+	return r;
 }
 
 /* The place that the user gave a source; those not named come behind. */
@@ -431,8 +459,12 @@ int rfs_scan_add_copy(const struct rfs_site *site, struct rfs_disk *disk,
 	added->format_name = strdup(strcmp(added->format_by, "site file")
 					    ? "raw"
 					    : disk->rule->format);
-	if (!added->path || !added->format_name) {
+	added->mapfile = copy->mapfile ? strdup(copy->mapfile) : NULL;
+	if (!added->path || !added->format_name ||
+	    !added->mapfile != !copy->mapfile ||
+	    say_mapfile(disk->rule, added) < 0) {
 		free(added->path);
+		free(added->mapfile);
 		free(added->format_name);
 		return -1;
 	}

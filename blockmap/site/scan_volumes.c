@@ -161,6 +161,7 @@ static int add_copy(struct rfs_inventory *inv, const struct scan_tree *tree,
 		.place = RFS_VOLUME,
 		.path = volume->path,
 		.packing = volume->packing,
+		.mapfile = volume->mapfile,
 		.generation = volume->generation,
 	};
 

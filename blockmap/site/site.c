@@ -115,6 +115,8 @@ static void fini_rule(struct rfs_disk_rule *rule)
 	free(rule->prefer);
 	free(rule->disk);
 	free(rule->format);
+	free(rule->map_source);
+	free(rule->mapfile);
 }
 
 void rfs_site_fini(struct rfs_site *site)

@@ -62,8 +62,9 @@ struct rfs_source {
 
 /* "[disk april-ci/disk]": what overrides the defaults for one disk. */
 struct rfs_disk_rule {
-	char *disk;    /* as in the tree, or UUID/disk */
-	char *format;  /* "raw", "qcow2" or NULL */
+	char *disk;		    /* as in the tree, or UUID/disk */
+	char *format;		    /* "raw", "qcow2" or NULL */
+	char *map_source, *mapfile; /* of that source's copy; "none": none */
 	char **prefer; /* names of sources, freshest first; NULL-terminated */
 	int lost;      /* enum rfs_lost, or -1 for the site's */
 	int fill;      /* enum rfs_fill, or -1 for the site's */

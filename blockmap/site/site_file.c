@@ -141,7 +141,7 @@ static const char *section_keys(enum section section)
 	static const char *const keys[] = {
 		"", "state fill lost store",
 		"kind host root volumes nbd taken store",
-		"prefer format lost fill", "disk"
+		"prefer format mapfile lost fill", "disk"
 	};
 
 	return keys[section];
@@ -295,12 +295,33 @@ static int prefer_key(struct parse *p, struct rfs_disk_rule *rule,
 	return 0;
 }
 
+/* "SOURCE PATH", or "SOURCE none". */
+static int mapfile_key(struct parse *p, struct rfs_disk_rule *rule,
+		       const char *value)
+{
+	size_t word = strcspn(value, " \t");
+	const char *path = value + word + strspn(value + word, " \t");
+
+	if (!*path)
+		return FAIL(p, p->line,
+			    "mapfile = %s: must be a source and a path, or a "
+			    "source and none",
+			    value);
+	rule->map_source = strndup(value, word);
+	rule->mapfile = strcmp(path, "none")
+				? rfs_path_absolute(p->folder, path)
+				: strdup(path);
+	return rule->map_source && rule->mapfile ? 0 : no_memory(p);
+}
+
 static int disk_key(struct parse *p, const char *key, const char *value)
 {
 	struct rfs_disk_rule *rule = &p->site->rules[p->site->nrules - 1];
 
 	if (!strcmp(key, "prefer"))
 		return prefer_key(p, rule, value);
+	if (!strcmp(key, "mapfile"))
+		return mapfile_key(p, rule, value);
 	if (!strcmp(key, "format")) {
 		int r = choose(p, key, value, "raw qcow2");
 
@@ -537,8 +558,17 @@ static char *next_line(char *buf, int room, void *data)
 	return buf;
 }
 
-static int check_prefers(struct parse *p)
+static int check_sources(struct parse *p)
 {
+	for (size_t i = 0; i < p->site->nrules; i++) {
+		const char *name = p->site->rules[i].map_source;
+
+		if (name && !rfs_site_find_source(p->site, name))
+			return FAIL(p, p->line,
+				    "[disk %s]: mapfile: there is no source "
+				    "'%s'",
+				    p->site->rules[i].disk, name);
+	}
 	for (size_t i = 0; i < p->prefers.count; i++) {
 		struct prefer_line at = p->prefers.items[i];
 		char **name = p->site->rules[at.rule].prefer;
@@ -568,7 +598,7 @@ static int parse_all(struct parse *p)
 	if (p->r == 0 && ferror(p->file))
 		p->r = rfs_fail(p->err, EIO, "%s: cannot be read", p->path);
 	if (finish_section(p) == 0)
-		check_prefers(p);
+		check_sources(p);
 	return p->r;
 }
 

@@ -77,6 +77,9 @@ static void print_rule(const struct rfs_disk_rule *rule, FILE *out)
 	}
 	if (rule->format)
 		fprintf(out, "format = %s\n", rule->format);
+	if (rule->mapfile)
+		fprintf(out, "mapfile = %s %s\n", rule->map_source,
+			rule->mapfile);
 	if (rule->fill >= 0)
 		fprintf(out, "fill   = %s\n",
 			rfs_fill_name((enum rfs_fill)rule->fill));

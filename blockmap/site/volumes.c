@@ -16,6 +16,7 @@
 
 #include "core/cleanup.h"
 #include "core/vec.h"
+#include "site/mapped.h"
 #include "site/names.h"
 #include "site/site_path.h"
 
@@ -150,6 +151,7 @@ static void fini_volume(struct rfs_volume *volume)
 {
 	free(volume->name);
 	free(volume->path);
+	free(volume->mapfile);
 }
 
 struct search {
@@ -174,6 +176,14 @@ static void keep_better(struct search *s, struct rfs_volume *have,
 	fini_volume(&worse);
 }
 
+static bool is_file(const void *data, const char *path)
+{
+	struct stat st;
+
+	(void)data;
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 /* Takes one path.  A directory holds much that is no volume, and nothing is
  * said of that. */
 static int take(struct search *s, const char *path, bool any_name,
@@ -182,6 +192,8 @@ static int take(struct search *s, const char *path, bool any_name,
 	struct rfs_error why = RFS_ERROR_INIT;
 	struct rfs_volume volume = { .name = NULL };
 
+	if (rfs_is_mapfile_name(path))
+		return 0;
 	volume.name = name_of(path, &volume.packing);
 	volume.path = strdup(path);
 	if (!volume.name || !volume.path || RFS_VEC_ROOM(s->list) < 0) {
@@ -195,6 +207,11 @@ static int take(struct search *s, const char *path, bool any_name,
 				      why.text);
 		fini_volume(&volume);
 		return 0;
+	}
+	if (rfs_mapfile_find(path, is_file, NULL, s->notes, &volume.mapfile,
+			     err) < 0) {
+		fini_volume(&volume);
+		return -ENOMEM;
 	}
 	for (size_t i = 0; i < s->list->count; i++)
 		if (!strcmp(s->list->items[i].name, volume.name)) {

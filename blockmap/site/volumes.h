@@ -16,6 +16,7 @@ struct rfs_volume {
 	char *name; /* "volume-00000143": without folder and endings */
 	char *path;
 	enum rfs_packing packing; /* as the name tells */
+	char *mapfile;		  /* of ddrescue, beside it; or NULL */
 	/* A device's time is unknown: its node's says nothing. */
 	struct rfs_generation generation;
 };
