@@ -113,6 +113,24 @@ static int mapped_extents(void *state, struct rfs_range range,
 	return r;
 }
 
+/* What was not copied lies nowhere. */
+static int mapped_spots(void *state, struct rfs_range range,
+			struct rfs_spots *out, struct rfs_error *err)
+{
+	const struct mapped *m = state;
+	struct rfs_range rest = range, piece;
+	bool good;
+	int r = 0;
+
+	while (rest.len && r == 0) {
+		piece = take_piece(m, rest, &good);
+		if (good)
+			r = rfs_reader_spots(m->below, piece, out, err);
+		rest = rfs_range_to(rfs_range_end(piece), rfs_range_end(rest));
+	}
+	return r;
+}
+
 static uint64_t mapped_allocated(void *state)
 {
 	const struct mapped *m = state;
@@ -140,6 +158,7 @@ static const struct rfs_reader_ops mapped_ops = {
 	.kind = "mapped",
 	.read = mapped_read,
 	.extents = mapped_extents,
+	.spots = mapped_spots,
 	.allocated = mapped_allocated,
 	.renew = mapped_renew,
 	.close = mapped_close,

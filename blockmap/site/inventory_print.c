@@ -119,7 +119,7 @@ static void print_hosts(FILE *out, const struct rfs_inventory *inv)
 
 static void print_copies(FILE *out, const struct rfs_disk *disk)
 {
-	char age[RFS_TIME_TEXT];
+	char age[RFS_TIME_TEXT], size[16];
 
 	for (size_t i = 0; i < disk->ncopies; i++) {
 		const struct rfs_copy *copy = &disk->copies[i];
@@ -132,6 +132,9 @@ static void print_copies(FILE *out, const struct rfs_disk *disk)
 			fprintf(out, " packed (%s)",
 				copy->path +
 					rfs_packed_strip(copy->path, NULL));
+		print_size(copy->generation.size, size);
+		if (copy->generation.size != disk->copies[0].generation.size)
+			fprintf(out, " %s", size);
 		if (copy->mapfile)
 			put(out, " as far as ", rfs_path_last(copy->mapfile));
 		if (twin)

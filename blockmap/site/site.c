@@ -207,10 +207,7 @@ static char *name_of_path(const struct rfs_source *source)
 		return name_of_server(source->nbd);
 	if (rfs_name_check("source", last, NULL) == 0)
 		return strdup(last);
-	name = strdup(last);
-	for (char *p = name; p && *p; p++)
-		if ((unsigned char)*p <= ' ' || strchr("/,;[]\"\\", *p))
-			*p = '_';
+	name = rfs_name_make(last);
 	if (name && rfs_name_check("source", name, NULL) < 0) {
 		free(name);
 		name = strdup(rfs_source_kind_name(source->kind));
@@ -429,6 +426,7 @@ static int fill_source(const struct rfs_site *site, struct rfs_source *source,
 
 	source->root_fd = -1;
 	source->kind = spec->kind;
+	source->of_pattern = spec->of_pattern;
 	r = set_store(source, spec->store, err);
 	if (r < 0)
 		return r;
@@ -458,6 +456,8 @@ int rfs_site_add_source(struct rfs_site *site,
 	int r;
 
 	r = check_spec(spec, err);
+	if (r == 0 && rfs_site_is_pattern(spec))
+		return rfs_site_add_pattern(site, spec, err);
 	if (r < 0)
 		return r;
 	grown = reallocarray(site->sources, site->nsources + 1,
@@ -487,6 +487,12 @@ int rfs_site_add_volumes(struct rfs_site *site, const char *path,
 		return rfs_fail(err, EINVAL,
 				"volumes: %s: there is no source yet whose "
 				"they could be",
+				path);
+	if (last->of_pattern)
+		return rfs_fail(err, EINVAL,
+				"volumes: %s: the source before it is one of "
+				"several of a pattern; give the volumes a "
+				"source of their own",
 				path);
 	if (last->volumes)
 		return rfs_fail(err, EINVAL,
@@ -519,6 +525,8 @@ static void open_root(struct rfs_site *site, struct rfs_source *source)
 	rfs_fail(&why, errno, "%s: %s%s", source->root, strerror(errno),
 		 errno == ENOTDIR
 			 ? "; mount it read-only and name that directory"
+		 : errno == ENOENT && source->of_pattern
+			 ? "; no directory matches"
 			 : "");
 	keep_open_error(site, source, why.text);
 }

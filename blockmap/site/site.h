@@ -57,6 +57,7 @@ struct rfs_source {
 	int64_t taken_ns;  /* told by the user or the path, or unknown */
 	int64_t newest_ns; /* newest modification that the scan saw */
 	int store;	   /* enum rfs_store_mode, or -1 for the site's */
+	bool of_pattern;   /* its root is one of those that one matches */
 	char *open_error;  /* why it could not be opened, or NULL */
 };
 
@@ -101,6 +102,7 @@ struct rfs_source_spec {
 	const char *host; /* NULL: made from the paths, see docs/site-file.md */
 	const char *taken; /* NULL: told by a date in the path, or unknown */
 	const char *store; /* on, auto, off; NULL: the site's */
+	bool of_pattern;   /* 'root' is a match of one, or matches nothing */
 };
 
 void rfs_site_init(struct rfs_site *site);
@@ -115,6 +117,16 @@ int rfs_site_load(struct rfs_site *site, const char *path,
 int rfs_site_add_source(struct rfs_site *site,
 			const struct rfs_source_spec *spec,
 			struct rfs_error *err);
+
+/* True where the root of a backup is no directory but a pattern of some. */
+bool rfs_site_is_pattern(const struct rfs_source_spec *spec);
+
+/* Adds a source for each directory that the root matches, called after its own
+ * name, or what is fixed in the pattern, and what is not: "backup-2013-05-10".
+ * If there is none, one that will not open.  For rfs_site_add_source. */
+int rfs_site_add_pattern(struct rfs_site *site,
+			 const struct rfs_source_spec *spec,
+			 struct rfs_error *err);
 
 /* The same from an option's text,
  * "DIR[,volumes=PATTERN][,taken=TIME][,name=N][,host=H]"; DIR may be the URI of

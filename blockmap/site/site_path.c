@@ -104,6 +104,21 @@ bool rfs_path_date(const char *path, int64_t *ret_ns)
 	return found;
 }
 
+static bool is_name_char(char c)
+{
+	return (unsigned char)c > ' ' && c != 127 && !strchr("/,;[]\"\\", c);
+}
+
+char *rfs_name_make(const char *text)
+{
+	char *name = strdup(text);
+
+	for (char *p = name; p && *p; p++)
+		if (!is_name_char(*p))
+			*p = '_';
+	return name;
+}
+
 int rfs_name_check(const char *what, const char *name, struct rfs_error *err)
 {
 	if (!*name)
@@ -112,8 +127,7 @@ int rfs_name_check(const char *what, const char *name, struct rfs_error *err)
 		return rfs_fail(err, EINVAL, "%s: not a name for a %s", name,
 				what);
 	for (const char *p = name; *p; p++)
-		if ((unsigned char)*p <= ' ' || *p == 127 ||
-		    strchr("/,;[]\"\\", *p))
+		if (!is_name_char(*p))
 			return rfs_fail(err, EINVAL,
 					"%s: the name of a %s has no blanks, "
 					"slashes, commas, semicolons, quotes "

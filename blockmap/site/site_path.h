@@ -24,4 +24,8 @@ bool rfs_path_date(const char *path, int64_t *ret_ns);
  * word in a list: 'what' says which it is, in the error. */
 int rfs_name_check(const char *what, const char *name, struct rfs_error *err);
 
+/* 'text' as such a name, what does not belong in one replaced; the caller frees
+ * it, and checks what else a name must be.  NULL: no memory. */
+char *rfs_name_make(const char *text);
+
 #endif /* RESCUEFS_SITE_SITE_PATH_H */
