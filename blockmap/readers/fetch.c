@@ -53,10 +53,9 @@ int rfs_fetch_new(struct rfs_fetch **ret, struct rfs_error *err)
 
 	if (!f)
 		return rfs_no_memory(err);
-	f->buf = malloc(RFS_WORKER_ROOM);
-	if (!f->buf) {
+	if (rfs_fetch_putter_init(f, err) < 0) {
 		free(f);
-		return rfs_no_memory(err);
+		return -ENOMEM;
 	}
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_condattr_init(&attr);
@@ -71,12 +70,12 @@ void rfs_fetch_free(struct rfs_fetch *f)
 {
 	if (!f)
 		return;
+	rfs_fetch_putter_fini(f);
 	for (size_t i = 0; i < f->count; i++) {
 		rfs_extmap_fini(&f->items[i].tiers);
 		rfs_reader_unref(f->items[i].file);
 	}
 	free(f->items);
-	free(f->buf);
 	pthread_cond_destroy(&f->stopped);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
@@ -272,20 +271,6 @@ static int give_up(const struct rfs_fetch *f, const struct rfs_rescue *r,
 			rfs_rescue_name(r), f->misses);
 }
 
-/* All of it must be in the store now: else it would be asked for for ever. */
-static int check_kept(struct rfs_rescue *r, struct rfs_range piece,
-		      struct rfs_error *err)
-{
-	struct rfs_run run = rfs_rescue_find(r, piece.off, piece);
-
-	if (run.value == RFS_RESCUE_DONE && run.range.len == piece.len)
-		return RFS_FETCH_GOT;
-	return rfs_fail(err, ENOSPC,
-			"%s: what is read cannot be kept; make room in the "
-			"state directory, and the same command goes on",
-			rfs_rescue_name(r));
-}
-
 /* What a request that brought less than all of it means. */
 static int judge(struct rfs_fetch *f, struct rfs_rescue *r,
 		 struct rfs_range piece, ssize_t n, struct rfs_error *err)
@@ -314,11 +299,14 @@ static int judge(struct rfs_fetch *f, struct rfs_rescue *r,
 	return n == -ETIMEDOUT ? RFS_FETCH_MISSED : RFS_FETCH_FAILED;
 }
 
-/* The request itself; it waits as long as the source is set aside. */
+/* The request itself, in our slot; it waits as long as the source is set aside.
+ * What failed is ended when it returns. */
 static ssize_t ask_source(struct rfs_fetch *f, struct rfs_rescue *r,
 			  struct rfs_range range, struct rfs_run seen,
-			  enum rfs_rescue_way way, struct rfs_error *err)
+			  struct rfs_rescue_way way, uint64_t there,
+			  struct rfs_error *err)
 {
+	struct rfs_fetch_slot *slot = &f->slots[f->slot];
 	struct rfs_patience patience;
 	ssize_t n;
 	int e = 0;
@@ -330,8 +318,11 @@ static ssize_t ask_source(struct rfs_fetch *f, struct rfs_rescue *r,
 		if (f->patience_ns)
 			patience.left_ns = f->patience_ns;
 		patience.background = true;
-		n = rfs_rescue_ask(r, range, seen, way, f->buf, true,
-				   &patience);
+		n = rfs_rescue_ask_begin(&slot->asking, r, range, seen, way,
+					 slot->buf, true, &patience);
+		if (n >= 0 && (uint64_t)n >= there)
+			return n;
+		rfs_rescue_ask_end(&slot->asking, slot->buf);
 		if (n != -ETIMEDOUT || patience.left_ns <= 0)
 			return n;
 		e = wait_for_source(f, r, err);
@@ -339,25 +330,24 @@ static ssize_t ask_source(struct rfs_fetch *f, struct rfs_rescue *r,
 	return e;
 }
 
-/* How far a request brought us that failed after 'good' bytes. */
-static uint64_t done_of(struct rfs_range piece, struct rfs_range range,
-			enum rfs_rescue_way way, uint64_t good,
-			unsigned int granule)
+/* How far a request brought us that failed. */
+static uint64_t done_of(const struct rfs_rescue *r, struct rfs_range piece,
+			struct rfs_range range, struct rfs_rescue_way way,
+			ssize_t n)
 {
-	struct rfs_range done = range;
+	struct rfs_range failed = rfs_rescue_failed_part(r, range, way, n);
+	struct rfs_range done;
 
-	good = good - good % granule + granule;
-	if (way == RFS_RESCUE_AT_ONCE || good > range.len)
-		return piece.len;
-	if (way == RFS_RESCUE_BACK)
-		done.off = rfs_range_end(range) - good;
-	done.len = good;
+	if (way.back)
+		done = rfs_range_to(failed.off, rfs_range_end(range));
+	else
+		done = rfs_range_to(range.off, rfs_range_end(failed));
 	return rfs_range_cut(done, piece).len;
 }
 
 int rfs_fetch_ask(struct rfs_fetch *f, struct rfs_rescue *r,
 		  struct rfs_range piece, struct rfs_run seen,
-		  enum rfs_rescue_way way, uint64_t *ret_done,
+		  struct rfs_rescue_way way, uint64_t *ret_done,
 		  struct rfs_error *err)
 {
 	unsigned int granule = rfs_rescue_granule(r);
@@ -366,10 +356,10 @@ int rfs_fetch_ask(struct rfs_fetch *f, struct rfs_rescue *r,
 	ssize_t n;
 
 	there = rfs_range_cut(range, rfs_range(0, rfs_rescue_size(r))).len;
-	if (there < range.len && way == RFS_RESCUE_BACK)
-		way = RFS_RESCUE_AT_ONCE; /* the last one, and alone */
+	if (there < range.len && way.back)
+		way = (struct rfs_rescue_way){ 0 }; /* the last, and alone */
 	atomic_store(&f->pos, piece.off);
-	n = ask_source(f, r, range, seen, way, err);
+	n = ask_source(f, r, range, seen, way, there, err);
 	if (n == -EAGAIN || n == -EINTR)
 		return (int)n;
 	if (n != -ETIMEDOUT)
@@ -377,10 +367,12 @@ int rfs_fetch_ask(struct rfs_fetch *f, struct rfs_rescue *r,
 	good = n > 0 ? (uint64_t)n : 0;
 	atomic_fetch_add(&f->fetched, good < there ? good : there);
 	*ret_done = piece.len;
-	if (n >= 0 && good >= there)
-		return check_kept(r, piece, err);
+	if (n >= 0 && good >= there) {
+		f->slots[f->slot].piece = piece;
+		return rfs_fetch_put(f, err);
+	}
 	if (n != -ETIMEDOUT)
-		*ret_done = done_of(piece, range, way, good, granule);
+		*ret_done = done_of(r, piece, range, way, n);
 	return judge(f, r, piece, n, err);
 }
 
@@ -393,7 +385,7 @@ static int run_pass(struct rfs_fetch *f, enum rfs_fetch_tier tier,
 		    rfs_fetch_pass_fn *run, struct rfs_error *err)
 {
 	struct rfs_ranges areas = { 0 };
-	int r = 0;
+	int r = 0, put;
 
 	for (size_t i = 0; i < f->count && r == 0; i++) {
 		rfs_rescue_harvest(f->items[i].rescue);
@@ -404,6 +396,8 @@ static int run_pass(struct rfs_fetch *f, enum rfs_fetch_tier tier,
 		atomic_store(&f->part, i);
 		rfs_fetch_set_pass(f, pass);
 		r = run(f, f->items[i].rescue, &areas, err);
+		put = rfs_fetch_put_all(f, r < 0 ? NULL : err);
+		r = r < 0 ? r : put;
 	}
 	rfs_ranges_fini(&areas);
 	return r;

@@ -18,6 +18,37 @@ struct rfs_fetch_part {
 				    thread that adds; 0: left out */
 };
 
+/* A request, and what it brought. */
+struct rfs_fetch_slot {
+	struct rfs_rescue_asking asking;
+	struct rfs_range piece; /* that was asked for */
+	uint8_t *buf;		/* RFS_WORKER_ROOM bytes */
+};
+
+/* The thread that keeps what a request brought, beside the next request. */
+struct rfs_fetch_putter {
+	pthread_t thread;
+	bool is_started;      /* of the thread that runs the fetch */
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t changed;
+	struct rfs_fetch_slot *slot; /* to be kept; NULL: all is */
+	bool ends;
+	int result; /* the first failure */
+	struct rfs_error err;
+};
+
+/* Ends the request in the slot that is ours; all of it came.  GOT or an error. */
+int rfs_fetch_keep_slot(struct rfs_fetch_slot *slot, struct rfs_error *err);
+
+/* The same by the putter, and the other slot is ours from then on.  An error may
+ * be that of the one before. */
+int rfs_fetch_put(struct rfs_fetch *f, struct rfs_error *err);
+/* All is kept when it returns. */
+int rfs_fetch_put_all(struct rfs_fetch *f, struct rfs_error *err);
+
+int rfs_fetch_putter_init(struct rfs_fetch *f, struct rfs_error *err);
+void rfs_fetch_putter_fini(struct rfs_fetch *f);
+
 struct rfs_fetch {
 	pthread_mutex_t lock;	/* guards 'stops', and items and their tiers as
 				   said above */
@@ -27,8 +58,10 @@ struct rfs_fetch {
 	size_t count;
 	size_t room;
 
-	/* Of the thread that runs. */
-	uint8_t *buf; /* RFS_WORKER_ROOM bytes */
+	/* Of the thread that runs; one of the slots may be the putter's. */
+	struct rfs_fetch_slot slots[2];
+	unsigned int slot; /* which is ours */
+	struct rfs_fetch_putter putter;
 	unsigned int misses;
 	int64_t patience_ns; /* of a request; 0: as a reader's */
 
@@ -52,11 +85,11 @@ enum rfs_fetch_answer {
 
 /* One request, for the whole granules around 'piece', all of which was 'seen'.
  * An enum rfs_fetch_answer, or -EAGAIN: it is no longer as it was seen; else the
- * fetch cannot go on.  *ret_done is how many bytes of 'piece', from its begin or
- * (RFS_RESCUE_BACK) its end, are dealt with: up to a failure and with it. */
+ * fetch cannot go on.  *ret_done is how many bytes of 'piece', from its begin
+ * or, if the way is back, its end, are dealt with: up to a failure and with it. */
 int rfs_fetch_ask(struct rfs_fetch *f, struct rfs_rescue *r,
 		  struct rfs_range piece, struct rfs_run seen,
-		  enum rfs_rescue_way way, uint64_t *ret_done,
+		  struct rfs_rescue_way way, uint64_t *ret_done,
 		  struct rfs_error *err);
 
 /* One pass over areas of one file, which are in order. */

@@ -6,7 +6,8 @@
  */
 #include "readers/fetch_parts.h"
 
-#define PIECE RFS_MEDIUM_STEP /* of a request near errors, in bytes */
+#define PIECE	RFS_MEDIUM_STEP /* of a request near errors, in bytes */
+#define MESSAGE (8 * PIECE)	/* of several to the worker, at the least */
 
 #define SKIP	 PIECE	    /* after the first error; doubles up to */
 #define SKIP_MAX (1u << 30) /* or the hundredth part of the file */
@@ -19,6 +20,7 @@ struct copy {
 	uint64_t clean;	 /* bytes since the last error */
 	uint64_t skip;	 /* the last one; 0: the last request was well */
 	uint64_t most;	 /* of a skip */
+	bool missed;	 /* there was no answer, and little was well since */
 	uint64_t resume; /* nothing before it, or going back behind it */
 	struct rfs_error *err;
 };
@@ -53,22 +55,30 @@ static uint64_t step_of(const struct copy *c)
 	return step;
 }
 
-/* Asks for a piece.  1: it is dealt with, 0: look anew. */
-static int copy_piece(struct copy *c, struct rfs_range piece,
-		      struct rfs_run seen)
+/* Bytes of the next message.  All of one that gets no answer is late. */
+static uint64_t message_of(const struct copy *c, uint64_t step)
 {
-	uint64_t done;
-	int r = rfs_fetch_ask(c->f, c->r, piece, seen, RFS_RESCUE_AT_ONCE,
-			      &done, c->err);
+	return step < MESSAGE && !c->missed ? MESSAGE : step;
+}
+
+/* Asks for a piece, in units of 'unit' bytes; 0: all at once.  1: *ret_done bytes
+ * of it are dealt with, 0: look anew. */
+static int copy_piece(struct copy *c, struct rfs_range piece,
+		      struct rfs_run seen, uint64_t unit, uint64_t *ret_done)
+{
+	const struct rfs_rescue_way way = { .unit = unit };
+	int r = rfs_fetch_ask(c->f, c->r, piece, seen, way, ret_done, c->err);
 
 	if (r == -EAGAIN)
 		return 0;
 	if (r < 0)
 		return r;
 	c->clean = r == RFS_FETCH_GOT ? c->clean + piece.len : 0;
-	if (r == RFS_FETCH_GOT || !c->skips)
+	c->missed = r == RFS_FETCH_MISSED || (c->missed && c->clean < MESSAGE);
+	/* What came before the failure was well. */
+	if (r == RFS_FETCH_GOT || !c->skips || (unit && *ret_done > unit))
 		c->skip = 0;
-	else
+	if (r != RFS_FETCH_GOT && c->skips)
 		c->skip = c->skip ? 2 * c->skip : SKIP;
 	if (c->skip > c->most)
 		c->skip = c->most;
@@ -78,7 +88,7 @@ static int copy_piece(struct copy *c, struct rfs_range piece,
 /* Pieces end where the store's chunks do. */
 static int copy_area(struct copy *c, struct rfs_range area)
 {
-	uint64_t pos = area.off, end = rfs_range_end(area), to, step;
+	uint64_t pos = area.off, end = rfs_range_end(area), to, step, done;
 	struct rfs_run run;
 	int r;
 
@@ -93,14 +103,14 @@ static int copy_area(struct copy *c, struct rfs_range area)
 			continue;
 		}
 		step = step_of(c);
-		to = pos + step - pos % PIECE;
+		to = pos + message_of(c, step) - pos % PIECE;
 		if (to > rfs_range_end(run.range))
 			to = rfs_range_end(run.range);
-		r = copy_piece(c, rfs_range_to(pos, to), run);
+		r = copy_piece(c, rfs_range_to(pos, to), run, step, &done);
 		if (r < 0)
 			return r;
 		if (r > 0) {
-			pos = to;
+			pos += done;
 			c->resume = pos + c->skip;
 		}
 	}
@@ -147,7 +157,7 @@ static struct rfs_run last_run(struct rfs_rescue *r, struct rfs_range range)
 
 static int copy_area_back(struct copy *c, struct rfs_range area)
 {
-	uint64_t pos = rfs_range_end(area), from, step;
+	uint64_t pos = rfs_range_end(area), from, step, done;
 	struct rfs_run run;
 	int r;
 
@@ -165,7 +175,7 @@ static int copy_area_back(struct copy *c, struct rfs_range area)
 			pos = run.range.off;
 			continue;
 		}
-		r = copy_piece(c, run.range, run);
+		r = copy_piece(c, run.range, run, 0, &done);
 		if (r < 0)
 			return r;
 		if (r > 0) {
@@ -221,6 +231,7 @@ static int ask_singly(struct rfs_fetch *f, struct rfs_rescue *r,
 		      enum until until, uint64_t *ret_pos,
 		      struct rfs_error *err)
 {
+	const struct rfs_rescue_way singly = { .unit = rfs_rescue_granule(r) };
 	uint64_t pos = area.off, end = rfs_range_end(area), batch, done;
 	struct rfs_range piece;
 	struct rfs_run run;
@@ -235,8 +246,7 @@ static int ask_singly(struct rfs_fetch *f, struct rfs_rescue *r,
 		batch = batch_of(r, until);
 		piece = rfs_range_cut(rfs_range(pos - pos % batch, batch),
 				      run.range);
-		e = rfs_fetch_ask(f, r, piece, run, RFS_RESCUE_SINGLY, &done,
-				  err);
+		e = rfs_fetch_ask(f, r, piece, run, singly, &done, err);
 		if (e == -EAGAIN)
 			continue;
 		if (e < 0)
@@ -253,6 +263,8 @@ static int ask_singly_back(struct rfs_fetch *f, struct rfs_rescue *r,
 			   enum until until, uint64_t *ret_pos,
 			   struct rfs_error *err)
 {
+	const struct rfs_rescue_way back = { .unit = rfs_rescue_granule(r),
+					     .back = true };
 	uint64_t pos = rfs_range_end(area), batch, done, from;
 	struct rfs_run run;
 	int e = RFS_FETCH_GOT;
@@ -268,8 +280,7 @@ static int ask_singly_back(struct rfs_fetch *f, struct rfs_rescue *r,
 			pos = run.range.off;
 			continue;
 		}
-		e = rfs_fetch_ask(f, r, run.range, run, RFS_RESCUE_BACK, &done,
-				  err);
+		e = rfs_fetch_ask(f, r, run.range, run, back, &done, err);
 		if (e == -EAGAIN)
 			continue;
 		if (e < 0)

@@ -425,19 +425,18 @@ static void take_in(struct rfs_rescue *r, struct rfs_range range,
 
 /* A file system that wants larger units, or takes no direct reads after all. */
 static ssize_t ask_in_granules(struct rfs_rescue *r, struct rfs_range range,
-			       enum rfs_rescue_way way, void *buf,
+			       struct rfs_rescue_way way, void *buf,
 			       struct rfs_patience *patience)
 {
 	unsigned int granule = rfs_rescue_granule(r);
 	ssize_t n;
 
-	if (way == RFS_RESCUE_AT_ONCE)
+	if (!way.unit)
 		n = rfs_worker_pread(r->file, buf, range.len, range.off,
 				     patience);
 	else
-		n = rfs_worker_pread_singly(r->file, buf, range.len, granule,
-					    way == RFS_RESCUE_BACK, range.off,
-					    patience);
+		n = rfs_worker_pread_singly(r->file, buf, range.len, way.unit,
+					    way.back, range.off, patience);
 	if (n != -EINVAL)
 		return n;
 	rfs_medium_give_way(&r->medium, granule);
@@ -459,66 +458,87 @@ static bool is_as_seen(struct rfs_rescue *r, struct rfs_run seen)
 	return true;
 }
 
-/* Where a request that brought 'good' bytes failed. */
-static struct rfs_range failed_part(const struct rfs_rescue *r,
-				    struct rfs_range range,
-				    enum rfs_rescue_way way, uint64_t good)
+struct rfs_range rfs_rescue_failed_part(const struct rfs_rescue *r,
+					struct rfs_range range,
+					struct rfs_rescue_way way, ssize_t n)
 {
-	unsigned int granule = rfs_rescue_granule(r);
+	uint64_t granule = rfs_rescue_granule(r), end = rfs_range_end(range);
+	uint64_t good = n > 0 ? (uint64_t)n - (uint64_t)n % granule : 0;
+	uint64_t unit = way.unit ? way.unit : range.len;
 
-	if (way == RFS_RESCUE_BACK)
-		return rfs_range(rfs_range_end(range) - good - granule,
-				 granule);
-	if (way == RFS_RESCUE_SINGLY)
-		return rfs_range(range.off + good, granule);
-	return rfs_range_to(range.off + good, rfs_range_end(range));
+	if (way.back)
+		return rfs_range(end - good - granule, granule);
+	return rfs_range_cut(
+		rfs_range_to(range.off + good,
+			     range.off + good - good % unit + unit),
+		range);
 }
 
 /* Of a request that the medium had, and that brought 'n'. */
 static void note_failure(struct rfs_rescue *r, struct rfs_range range,
-			 enum rfs_rescue_way way, ssize_t n,
+			 struct rfs_rescue_way way, ssize_t n,
 			 const struct rfs_patience *patience)
 {
-	unsigned int granule = rfs_rescue_granule(r);
-	uint64_t good = n > 0 ? (uint64_t)n - (uint64_t)n % granule : 0;
-	struct rfs_range rest = failed_part(r, range, way, good);
+	uint64_t unit = way.unit ? way.unit : range.len;
 
 	if (n == -ETIMEDOUT && patience->left_ns <= 0) {
 		rfs_rescue_set(r, range, RFS_RESCUE_LATE, NULL);
 		atomic_store(&r->expects, true);
 	} else if (n > 0 ||
 		   (n < 0 && rfs_medium_failed((int)-n) && n != -ETIMEDOUT)) {
-		rfs_rescue_set(r, rest,
-			       way == RFS_RESCUE_AT_ONCE && range.len > granule
-				       ? RFS_RESCUE_NEAR
-				       : RFS_RESCUE_BAD,
+		rfs_rescue_set(r, rfs_rescue_failed_part(r, range, way, n),
+			       unit > rfs_rescue_granule(r) ? RFS_RESCUE_NEAR
+							    : RFS_RESCUE_BAD,
 			       NULL);
 	}
 }
 
-ssize_t rfs_rescue_ask(struct rfs_rescue *r, struct rfs_range range,
-		       struct rfs_run seen, enum rfs_rescue_way way, void *buf,
-		       bool keep, struct rfs_patience *patience)
+ssize_t rfs_rescue_ask_begin(struct rfs_rescue_asking *a, struct rfs_rescue *r,
+			     struct rfs_range range, struct rfs_run seen,
+			     struct rfs_rescue_way way, void *buf, bool keep,
+			     struct rfs_patience *patience)
 {
-	struct rfs_range file = rfs_range(0, r->size), got;
-	struct rfs_flight mine = { range, NULL };
-	ssize_t n = -EAGAIN;
-
+	*a = (struct rfs_rescue_asking){ .r = r,
+					 .flight = { range, NULL },
+					 .way = way,
+					 .keep = keep,
+					 .n = -EAGAIN };
 	seen.range = rfs_range_cut(seen.range, range);
-	if (!take_off(r, &mine))
-		return -EAGAIN;
-	if (is_as_seen(r, seen))
-		n = ask_in_granules(r, range, way, buf, patience);
-	if (n > 0) {
-		got = rfs_range(range.off, (uint64_t)n);
-		if (way == RFS_RESCUE_BACK)
+	a->is_flying = take_off(r, &a->flight);
+	if (a->is_flying && is_as_seen(r, seen))
+		a->n = ask_in_granules(r, range, way, buf, patience);
+	a->left = *patience;
+	return a->n;
+}
+
+void rfs_rescue_ask_end(struct rfs_rescue_asking *a, const void *buf)
+{
+	struct rfs_range range = a->flight.range, got;
+	struct rfs_range file = rfs_range(0, a->r->size);
+
+	if (!a->is_flying)
+		return;
+	if (a->n > 0) {
+		got = rfs_range(range.off, (uint64_t)a->n);
+		if (a->way.back)
 			got.off = rfs_range_end(range) - got.len;
-		take_in(r, got, buf, keep);
+		take_in(a->r, got, buf, a->keep);
 	}
-	if (n != -EAGAIN &&
-	    (n < 0 || (uint64_t)n < rfs_range_cut(range, file).len))
-		note_failure(r, range, way, n, patience);
-	land(r, &mine);
+	if (a->n != -EAGAIN &&
+	    (a->n < 0 || (uint64_t)a->n < rfs_range_cut(range, file).len))
+		note_failure(a->r, range, a->way, a->n, &a->left);
+	land(a->r, &a->flight);
+}
+
+ssize_t rfs_rescue_ask(struct rfs_rescue *r, struct rfs_range range,
+		       struct rfs_run seen, struct rfs_rescue_way way,
+		       void *buf, bool keep, struct rfs_patience *patience)
+{
+	struct rfs_rescue_asking a;
+	ssize_t n;
+
+	n = rfs_rescue_ask_begin(&a, r, range, seen, way, buf, keep, patience);
+	rfs_rescue_ask_end(&a, buf);
 	return n;
 }
 
@@ -545,6 +565,7 @@ ssize_t rfs_rescue_try(struct rfs_rescue *r, struct rfs_range range,
 		       enum rfs_rescue_status seen,
 		       struct rfs_patience *patience, struct rfs_error *err)
 {
+	const struct rfs_rescue_way at_once = { 0 };
 	RFS_CLEANUP_FREE void *buf = malloc(range.len);
 	struct rfs_run run = { rfs_range_cut(range, rfs_range(0, r->size)),
 			       seen };
@@ -555,8 +576,7 @@ ssize_t rfs_rescue_try(struct rfs_rescue *r, struct rfs_range range,
 	if (range.len % rfs_rescue_granule(r))
 		return rfs_fail(err, EINVAL, "%s: is read in units of %u bytes",
 				r->name, rfs_rescue_granule(r));
-	n = rfs_rescue_ask(r, range, run, RFS_RESCUE_AT_ONCE, buf, true,
-			   patience);
+	n = rfs_rescue_ask(r, range, run, at_once, buf, true, patience);
 	if (n < 0 && n != -EAGAIN)
 		rfs_fail(err, (int)-n,
 			 "%s: %" PRIu64 " bytes at %" PRIu64

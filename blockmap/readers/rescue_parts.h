@@ -46,12 +46,13 @@ struct rfs_rescue {
 	struct rfs_flight *flights;
 };
 
-/* How the granules of a request are asked for. */
-enum rfs_rescue_way {
-	RFS_RESCUE_AT_ONCE,
-	RFS_RESCUE_SINGLY, /* one after the other, up to the first failure: that
-			      one is BAD, and the rest stays as it was */
-	RFS_RESCUE_BACK,   /* the same from the end, none cut by the file's */
+/* How a request is put to the medium. */
+struct rfs_rescue_way {
+	/* Bytes that are read at once, whole granules, one such unit after the
+	 * other, up to the first that fails: that one is BAD if it is one
+	 * granule, and else NEAR, and the rest stays as it was.  0: all. */
+	uint64_t unit;
+	bool back; /* from the end; units are granules, none cut by the file's */
 };
 
 /* One request to the medium for the whole granules of 'range'; 'seen' is what
@@ -62,8 +63,33 @@ enum rfs_rescue_way {
  * what was delivered is kept, where it is to be kept or 'keep' is set, and what
  * was not delivered is recorded as rfs_rescue_try says. */
 ssize_t rfs_rescue_ask(struct rfs_rescue *r, struct rfs_range range,
-		       struct rfs_run seen, enum rfs_rescue_way way, void *buf,
-		       bool keep, struct rfs_patience *patience);
+		       struct rfs_run seen, struct rfs_rescue_way way,
+		       void *buf, bool keep, struct rfs_patience *patience);
+
+/* The same in two steps, so that the next request can be with the medium while
+ * what this one brought is kept.  The second must follow whatever the first
+ * returned, with the same buffer; until then nobody else asks for this range. */
+struct rfs_rescue_asking {
+	struct rfs_rescue *r;
+	struct rfs_flight flight;
+	bool is_flying;
+	struct rfs_rescue_way way;
+	bool keep;
+	ssize_t n;
+	struct rfs_patience left;
+};
+
+ssize_t rfs_rescue_ask_begin(struct rfs_rescue_asking *a, struct rfs_rescue *r,
+			     struct rfs_range range, struct rfs_run seen,
+			     struct rfs_rescue_way way, void *buf, bool keep,
+			     struct rfs_patience *patience);
+void rfs_rescue_ask_end(struct rfs_rescue_asking *a, const void *buf);
+
+/* The unit of a request that failed, from the last good granule before the
+ * error on: 'n' is what the request brought, or why it failed. */
+struct rfs_range rfs_rescue_failed_part(const struct rfs_rescue *r,
+					struct rfs_range range,
+					struct rfs_rescue_way way, ssize_t n);
 
 /* Takes in what a late request brought after all. */
 void rfs_rescue_harvest(struct rfs_rescue *r);

@@ -89,6 +89,7 @@ static uint8_t *room_for(struct job *j, struct rfs_range piece)
 static ssize_t ask(struct job *j, struct rfs_range piece, struct rfs_run seen,
 		   struct rfs_patience *patience)
 {
+	const struct rfs_rescue_way at_once = { 0 };
 	uint8_t *to = room_for(j, piece);
 	int64_t before;
 	struct rfs_range got;
@@ -98,8 +99,7 @@ static ssize_t ask(struct job *j, struct rfs_range piece, struct rfs_run seen,
 		return -ENOMEM;
 	*patience = rfs_worker_patience(j->r->worker);
 	before = patience->left_ns;
-	n = rfs_rescue_ask(j->r, piece, seen, RFS_RESCUE_AT_ONCE, to, false,
-			   patience);
+	n = rfs_rescue_ask(j->r, piece, seen, at_once, to, false, patience);
 	j->left_ns -= before - patience->left_ns;
 	if (n > 0 && to == j->bounce) {
 		got = rfs_range_cut(rfs_range(piece.off, (uint64_t)n),

@@ -284,6 +284,7 @@ static void what_comes_late_is_taken_in(void **state)
 	assert_int_equal(read_at(rd, 296 * 512, 8 * 512, &bad, NULL), 0);
 	assert_int_equal(worker.delivered[300], 1);
 	assert_int_equal(bad.count, 0);
+	rfs_ranges_fini(&bad);
 	rfs_reader_unref(rd);
 	rfs_rescue_unref(r);
 }

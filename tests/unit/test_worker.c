@@ -121,6 +121,37 @@ static void it_reads(void **state)
 	assert_int_equal(counts.missed, 0);
 }
 
+/* What came, from both ends, of units of which some are not there. */
+static void it_reads_unit_by_unit(void **state)
+{
+	struct rfs_patience patience = rfs_worker_patience(w);
+	uint8_t buf[4096];
+
+	(void)state;
+	assert_int_equal(rfs_worker_pread_singly(file, buf, 4096, 512, false,
+						 512, &patience),
+			 4096);
+	assert_memory_equal(buf, bytes + 512, 4096);
+	assert_int_equal(rfs_worker_pread_singly(file, buf, 4096, 512, true,
+						 1024, &patience),
+			 4096);
+	assert_memory_equal(buf, bytes + 1024, 4096);
+	/* Up to the end of the file, and what is cut off by it. */
+	assert_int_equal(rfs_worker_pread_singly(file, buf, 4096, 512, false,
+						 SIZE - 1300, &patience),
+			 1300);
+	assert_memory_equal(buf, bytes + SIZE - 1300, 1300);
+	assert_int_equal(rfs_worker_pread_singly(file, buf, 4096, 512, true,
+						 SIZE - 1300, &patience),
+			 -EIO);
+	assert_int_equal(rfs_worker_pread_singly(file, buf, 1000, 512, true, 0,
+						 &patience),
+			 -EINVAL);
+	assert_int_equal(
+		rfs_worker_pread_singly(file, buf, 512, 0, false, 0, &patience),
+		-EINVAL);
+}
+
 static void errors_are_the_kernels(void **state)
 {
 	struct rfs_patience patience = rfs_worker_patience(w);
@@ -419,6 +450,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		T(it_reads),
+		T(it_reads_unit_by_unit),
 		T(errors_are_the_kernels),
 		T(names_are_looked_up),
 		T(the_deadline_is_kept),
