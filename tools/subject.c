@@ -215,3 +215,44 @@ int rfs_subject_losses(struct rfs_subject *s, bool quiet,
 	rfs_reader_unref(what.disk);
 	return r;
 }
+
+static int no_side(const struct rfs_subject *s, const char *name, int errnum,
+		   struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *list = NULL;
+	size_t len;
+	FILE *out = open_memstream(&list, &len);
+
+	if (!out)
+		return rfs_no_memory(err);
+	for (size_t i = 0; i < s->disk->ncopies; i++)
+		fprintf(out, ", %s", s->disk->copies[i].source->origin.name);
+	if (fclose(out) == EOF)
+		return rfs_no_memory(err);
+	return rfs_fail(err, errnum,
+			"%s is no copy of %s, nor a file that can be read "
+			"(%s); there are: merged%s",
+			name, s->name, strerror(errnum), list);
+}
+
+int rfs_subject_side(struct rfs_subject *s, const char *name,
+		     struct rfs_reader **ret, struct rfs_error *err)
+{
+	const struct rfs_copy *copy;
+	int fd;
+
+	if (strcmp(name, "merged") == 0) {
+		*ret = rfs_reader_ref(s->merged);
+		return 0;
+	}
+	for (size_t i = 0; i < s->disk->ncopies; i++) {
+		copy = &s->disk->copies[i];
+		if (strcmp(copy->source->origin.name, name) == 0)
+			return rfs_subject_copy(s, copy, ret, err);
+	}
+	/* A FIFO that nobody writes to would hang. */
+	fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return no_side(s, name, errno, err);
+	return rfs_file_open(fd, false, name, NULL, ret, err);
+}

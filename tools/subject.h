@@ -50,6 +50,11 @@ int rfs_subject_losses(struct rfs_subject *s, bool quiet,
 int rfs_subject_copy(struct rfs_subject *s, const struct rfs_copy *copy,
 		     struct rfs_reader **ret, struct rfs_error *err);
 
+/* The same by name: "merged", a source that has a copy, or else the path of a
+ * plain file, which is raw.  -ENOENT says what there is. */
+int rfs_subject_side(struct rfs_subject *s, const char *name,
+		     struct rfs_reader **ret, struct rfs_error *err);
+
 /* A file beside the image in the mount's rescue/, "instances/april-ci/
  * rescue/disk.json" for "json"; NULL: no mount, or no memory.  The caller frees
  * it. */

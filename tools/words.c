@@ -52,7 +52,13 @@ static int open_and_run(const struct rfs_verb_words *verb,
 	};
 	struct rfs_error err = RFS_ERROR_INIT;
 	struct rfs_target target;
-	int status = rfs_target_open(&target, &words, &err);
+	int status;
+
+	if (verb->tail && words.nwords > (int)verb->tail) {
+		words.nwords -= (int)verb->tail;
+		*verb->ret_tail = words.words + words.nwords;
+	}
+	status = rfs_target_open(&target, &words, &err);
 
 	status = status == RFS_EXIT_FINE ? verb->run(verb->data, &target)
 					 : rfs_complain(&err, status);

@@ -14,6 +14,10 @@ struct rfs_verb_words {
 	const struct option *options;
 	const char *letters; /* for getopt; NULL: ":h" */
 	size_t min_disks, max_disks;
+	/* So many words at the end are no disks, where more than that are
+	 * said; else *ret_tail stays NULL. */
+	size_t tail;
+	char ***ret_tail;
 	/* An option of the verb's own, by its letter in the table. */
 	int (*take)(void *data, int letter, const char *value,
 		    struct rfs_error *err);

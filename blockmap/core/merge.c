@@ -490,6 +490,29 @@ int rfs_merge_extents(struct rfs_merge *m, struct rfs_range range,
 	return r;
 }
 
+/* Of what was chosen; where the rest would come from is not known. */
+int rfs_merge_seats(struct rfs_merge *m, struct rfs_range range,
+		    struct rfs_seats *out, struct rfs_error *err)
+{
+	const struct rfs_candidate *c;
+	struct rfs_run run;
+	int r = 0;
+
+	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run = find(m, off, range);
+		c = choice_state(run.value) == RFS_FRESH ||
+				    choice_state(run.value) == RFS_STALE
+			    ? giver(m, run)
+			    : NULL;
+		if (c)
+			r = rfs_reader_seats(c->reader, run.range, out, err);
+		else if (rfs_seats_add(out, run.range, NULL, 0) < 0)
+			r = rfs_no_memory(err);
+	}
+	return r;
+}
+
 static int report_given(const struct rfs_candidate *c, struct rfs_run run,
 			struct rfs_report *out, struct rfs_error *err)
 {

@@ -71,6 +71,8 @@ int rfs_merge_read(struct rfs_merge *m, struct rfs_range range, void *buf,
 		   struct rfs_ranges *bad, struct rfs_error *err);
 int rfs_merge_extents(struct rfs_merge *m, struct rfs_range range,
 		      struct rfs_extents *out, struct rfs_error *err);
+int rfs_merge_seats(struct rfs_merge *m, struct rfs_range range,
+		    struct rfs_seats *out, struct rfs_error *err);
 int rfs_merge_report(struct rfs_merge *m, struct rfs_range range,
 		     struct rfs_report *out, struct rfs_error *err);
 

@@ -15,6 +15,7 @@ struct rfs_reader {
 	void *state;
 	uint64_t size;
 	char *name;
+	char *identity; /* or NULL */
 	const struct rfs_origin *origin;
 	atomic_uint refs;
 };
@@ -105,6 +106,23 @@ int rfs_reader_new(const struct rfs_reader_ops *ops, void *state, uint64_t size,
 	return 0;
 }
 
+int rfs_reader_identify(struct rfs_reader *rd, const char *identity,
+			struct rfs_error *err)
+{
+	char *copy = strdup(identity);
+
+	if (!copy)
+		return rfs_no_memory(err);
+	free(rd->identity);
+	rd->identity = copy;
+	return 0;
+}
+
+const char *rfs_reader_identity(const struct rfs_reader *rd)
+{
+	return rd->identity;
+}
+
 struct rfs_reader *rfs_reader_ref(struct rfs_reader *rd)
 {
 	atomic_fetch_add_explicit(&rd->refs, 1, memory_order_relaxed);
@@ -116,6 +134,7 @@ struct rfs_reader *rfs_reader_unref(struct rfs_reader *rd)
 	if (!rd || atomic_fetch_sub(&rd->refs, 1) != 1)
 		return NULL;
 	rd->ops->close(rd->state);
+	free(rd->identity);
 	free(rd->name);
 	free(rd);
 	return NULL;
@@ -234,6 +253,20 @@ int rfs_reader_tables(struct rfs_reader *rd, struct rfs_spots *out,
 		      struct rfs_error *err)
 {
 	return rd->ops->tables ? rd->ops->tables(rd->state, out, err) : 0;
+}
+
+int rfs_reader_seats(struct rfs_reader *rd, struct rfs_range range,
+		     struct rfs_seats *out, struct rfs_error *err)
+{
+	int r;
+
+	r = check_range(rd, range, err);
+	if (r < 0 || !range.len)
+		return r;
+	if (!rd->identity && rd->ops->seats)
+		return rd->ops->seats(rd->state, range, out, err);
+	r = rfs_seats_add(out, range, rd->identity, range.off);
+	return r < 0 ? rfs_no_memory(err) : 0;
 }
 
 int rfs_reader_renew(struct rfs_reader *rd, struct rfs_error *err)

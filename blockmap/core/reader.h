@@ -25,6 +25,7 @@
 #include "core/error.h"
 #include "core/extents.h"
 #include "core/range.h"
+#include "core/seats.h"
 
 /* Where bytes come from in the end: the copy of a host that holds them.  Owned
  * by the site, outlives every reader. */
@@ -102,6 +103,12 @@ struct rfs_reader_ops {
 	int (*tables)(void *state, struct rfs_spots *out,
 		      struct rfs_error *err);
 
+	/* Optional.  Appends where the bytes of 'range' lie below, ascending
+	 * and without gaps, without reading data.  NULL: it cannot be told,
+	 * unless the reader has an identity. */
+	int (*seats)(void *state, struct rfs_range range, struct rfs_seats *out,
+		     struct rfs_error *err);
+
 	/* Optional.  Bytes of storage behind it, for st_blocks: an estimate
 	 * that reads nothing.  NULL: the size. */
 	uint64_t (*allocated)(void *state);
@@ -123,6 +130,14 @@ struct rfs_reader;
 int rfs_reader_new(const struct rfs_reader_ops *ops, void *state, uint64_t size,
 		   const char *name, const struct rfs_origin *origin,
 		   struct rfs_reader **ret, struct rfs_error *err);
+
+/* Says whose bytes it has: two readers of one identity have the same bytes,
+ * whatever they are asked through.  Copied; said by who opens it, before others
+ * know of it.  -ENOMEM. */
+int rfs_reader_identify(struct rfs_reader *rd, const char *identity,
+			struct rfs_error *err);
+/* NULL: none was said. */
+const char *rfs_reader_identity(const struct rfs_reader *rd);
 
 /* References are counted atomically; unref accepts NULL and returns NULL. */
 struct rfs_reader *rfs_reader_ref(struct rfs_reader *rd);
@@ -161,6 +176,8 @@ int rfs_reader_spots(struct rfs_reader *rd, struct rfs_range range,
 		     struct rfs_spots *out, struct rfs_error *err);
 int rfs_reader_tables(struct rfs_reader *rd, struct rfs_spots *out,
 		      struct rfs_error *err);
+int rfs_reader_seats(struct rfs_reader *rd, struct rfs_range range,
+		     struct rfs_seats *out, struct rfs_error *err);
 int rfs_reader_renew(struct rfs_reader *rd, struct rfs_error *err);
 
 static inline void rfs_cleanup_reader(struct rfs_reader **rd)

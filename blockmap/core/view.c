@@ -184,6 +184,23 @@ int rfs_view_extents(struct rfs_view *view, struct rfs_range range,
 	return r;
 }
 
+int rfs_view_seats(struct rfs_view *view, struct rfs_range range,
+		   struct rfs_seats *out, struct rfs_error *err)
+{
+	struct rfs_run run;
+	int r = check_range(view, range, err);
+
+	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run = find(view, off, range);
+		if (run.value == RFS_OVERLAY_NONE)
+			r = rfs_merge_seats(view->merge, run.range, out, err);
+		else if (rfs_seats_add(out, run.range, NULL, 0) < 0)
+			r = rfs_no_memory(err);
+	}
+	return r;
+}
+
 int rfs_view_write(struct rfs_view *view, struct rfs_range range,
 		   const void *buf, struct rfs_error *err)
 {

@@ -47,6 +47,10 @@ int rfs_view_read(struct rfs_view *view, struct rfs_range range, void *buf,
 int rfs_view_extents(struct rfs_view *view, struct rfs_range range,
 		     struct rfs_extents *out, struct rfs_error *err);
 
+/* As rfs_reader_seats: of what was chosen, and not of what was written. */
+int rfs_view_seats(struct rfs_view *view, struct rfs_range range,
+		   struct rfs_seats *out, struct rfs_error *err);
+
 /* Writing grows the disk where the range ends beyond it.  -ENOSPC, -EIO or
  * -EFBIG: nothing of it counts as written. */
 int rfs_view_write(struct rfs_view *view, struct rfs_range range,

@@ -14,6 +14,12 @@ static int view_extents(void *state, struct rfs_range range,
 	return rfs_view_extents(state, range, out, err);
 }
 
+static int view_seats(void *state, struct rfs_range range,
+		      struct rfs_seats *out, struct rfs_error *err)
+{
+	return rfs_view_seats(state, range, out, err);
+}
+
 static uint64_t view_allocated(void *state)
 {
 	return rfs_view_allocated(state);
@@ -28,6 +34,7 @@ static const struct rfs_reader_ops view_ops = {
 	.kind = "view",
 	.read = view_read,
 	.extents = view_extents,
+	.seats = view_seats,
 	.allocated = view_allocated,
 	.close = view_close,
 };

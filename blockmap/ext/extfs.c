@@ -481,6 +481,20 @@ int rfs_extfs_tables(const struct rfs_extfs *x, struct rfs_table_ranges *ret,
 	return 0;
 }
 
+uint32_t rfs_extfs_inodes(const struct rfs_extfs *x, dgrp_t group)
+{
+	ext2_filsys fs = x->fs;
+	uint32_t n = fs->super->s_inodes_per_group, unused;
+
+	if (x->groups[group] != RFS_GROUP_GOOD ||
+	    !ext2fs_has_group_desc_csum(fs))
+		return n;
+	if (ext2fs_bg_flags_test(fs, group, EXT2_BG_INODE_UNINIT))
+		return 0;
+	unused = ext2fs_bg_itable_unused(fs, group);
+	return unused <= n ? n - unused : n;
+}
+
 /*
  * Block bitmaps.
  */

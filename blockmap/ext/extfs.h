@@ -74,6 +74,9 @@ struct rfs_table_ranges {
 int rfs_extfs_tables(const struct rfs_extfs *x, struct rfs_table_ranges *ret,
 		     struct rfs_error *err);
 
+/* How many inodes of a group's table may be in use. */
+uint32_t rfs_extfs_inodes(const struct rfs_extfs *x, dgrp_t group);
+
 /* Reads the block bitmap of a group into 'bits' (a block's size): one bit a
  * cluster, set where it is in use.  1: it cannot be read or is wrong, and
  * 'bits' says what was read; what was bad is appended to 'bad', which may be

@@ -167,21 +167,6 @@ static int load_bitmap(struct table *t, dgrp_t g)
 	return r < 0 ? r : 0;
 }
 
-/* How many inodes of a group's table may be in use. */
-static uint32_t inodes_of(const struct rfs_walk *w, dgrp_t g)
-{
-	ext2_filsys fs = w->x->fs;
-	uint32_t n = fs->super->s_inodes_per_group, unused;
-
-	if (w->x->groups[g] != RFS_GROUP_GOOD ||
-	    !ext2fs_has_group_desc_csum(fs))
-		return n;
-	if (ext2fs_bg_flags_test(fs, g, EXT2_BG_INODE_UNINIT))
-		return 0;
-	unused = ext2fs_bg_itable_unused(fs, g);
-	return unused <= n ? n - unused : n;
-}
-
 static bool is_zero(const uint8_t *p, size_t len)
 {
 	while (len && !*p) {
@@ -287,7 +272,7 @@ static int hit_unused(struct table *t, uint32_t from)
 static int take_group(struct table *t, dgrp_t g)
 {
 	struct rfs_walk *w = t->w;
-	uint32_t n = inodes_of(w, g), each = PIECE / t->size, now;
+	uint32_t n = rfs_extfs_inodes(w->x, g), each = PIECE / t->size, now;
 	int r = load_bitmap(t, g);
 
 	t->first_ino = g * w->x->fs->super->s_inodes_per_group + 1;

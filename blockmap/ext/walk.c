@@ -309,13 +309,16 @@ static int begin(struct rfs_walk *w)
 		       : rfs_no_memory(w->err);
 }
 
-int rfs_walk_run(struct rfs_walk *w, struct rfs_extfs *x,
-		 const struct rfs_asks *asks, struct rfs_error *err)
+int rfs_walk_run_for(struct rfs_walk *w, struct rfs_extfs *x,
+		     const struct rfs_asks *asks, const uint8_t *wanted,
+		     struct rfs_error *err)
 {
 	int r;
 
 	*w = (struct rfs_walk){ .x = x, .asks = asks, .err = err };
 	r = begin(w);
+	if (r == 0 && wanted)
+		memcpy(w->wanted, wanted, (size_t)w->inodes / 8 + 1);
 	if (r == 0)
 		r = rfs_walk_tables(w);
 	if (r == 0)
@@ -342,6 +345,12 @@ int rfs_walk_natures(struct rfs_walk *w, struct rfs_extfs *x,
 	if (r == 0)
 		r = rfs_walk_tables(w);
 	return r == 0 ? rfs_walk_inodes(w) : r;
+}
+
+int rfs_walk_run(struct rfs_walk *w, struct rfs_extfs *x,
+		 const struct rfs_asks *asks, struct rfs_error *err)
+{
+	return rfs_walk_run_for(w, x, asks, NULL, err);
 }
 
 void rfs_walk_fini(struct rfs_walk *w)

@@ -130,6 +130,11 @@ enum rfs_block_nature {
 };
 int rfs_walk_natures(struct rfs_walk *w, struct rfs_extfs *x,
 		     struct rfs_extmap *natures, struct rfs_error *err);
+/* The same, and the names of inodes that have a bit in 'wanted' too, which is as
+ * long as the filesystem has inodes. */
+int rfs_walk_run_for(struct rfs_walk *w, struct rfs_extfs *x,
+		     const struct rfs_asks *asks, const uint8_t *wanted,
+		     struct rfs_error *err);
 void rfs_walk_fini(struct rfs_walk *w);
 
 /* "/srv/kept/1"; "#12/1" where a parent has no name.  The caller frees it; NULL

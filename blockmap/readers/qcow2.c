@@ -303,23 +303,28 @@ static int trace_packed(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 	return r;
 }
 
+/* The reader that has a run as it is, and from where on; or NULL. */
+static struct rfs_reader *run_home(const struct rfs_qcow2 *q,
+				   const struct rfs_qcow2_run *run,
+				   uint64_t *ret_off)
+{
+	*ret_off = run->kind == RFS_QCOW2_STORED ? run->host : run->guest.off;
+	if (run->kind == RFS_QCOW2_STORED)
+		return storage(q);
+	return run->kind == RFS_QCOW2_UNALLOCATED ? q->backing : NULL;
+}
+
 static int trace_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 		     struct rfs_trace *out, struct rfs_error *err)
 {
 	struct rfs_range guest = run->guest;
-	struct rfs_reader *rd = NULL;
-	uint64_t off = 0;
+	struct rfs_reader *rd;
+	uint64_t off;
 	int r = 0;
 
 	if (run->kind == RFS_QCOW2_PACKED)
 		return trace_packed(q, run, out, err);
-	if (run->kind == RFS_QCOW2_STORED) {
-		rd = storage(q);
-		off = run->host;
-	} else if (run->kind == RFS_QCOW2_UNALLOCATED) {
-		rd = q->backing;
-		off = guest.off;
-	}
+	rd = run_home(q, run, &off);
 	guest.len = rd ? run_within(run, rd, off) : 0;
 	if (guest.len)
 		r = trace_there(rd, off, guest, out, err);
@@ -341,6 +346,58 @@ static int qcow2_trace(void *state, struct rfs_range range,
 
 	while (!(r = rfs_qcow2_walk_next(&walk, &run, err)) && run.guest.len) {
 		r = trace_run(state, &run, out, err);
+		if (r < 0)
+			break;
+	}
+	rfs_qcow2_walk_fini(&walk);
+	return r;
+}
+
+/* 'guest' of the disk lies from 'off' on in another reader. */
+static int seats_there(struct rfs_reader *rd, uint64_t off,
+		       struct rfs_range guest, struct rfs_seats *out,
+		       struct rfs_error *err)
+{
+	struct rfs_seats there = { 0 };
+	int r = rfs_reader_seats(rd, rfs_range(off, guest.len), &there, err);
+
+	for (size_t i = 0; !r && i < there.count; i++) {
+		there.items[i].range.off += guest.off - off;
+		if (rfs_seats_add(out, there.items[i].range, there.items[i].of,
+				  there.items[i].off) < 0)
+			r = rfs_no_memory(err);
+	}
+	rfs_seats_fini(&there);
+	return r;
+}
+
+static int seats_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
+		     struct rfs_seats *out, struct rfs_error *err)
+{
+	struct rfs_range guest = run->guest, rest;
+	struct rfs_reader *rd;
+	uint64_t off;
+	int r = 0;
+
+	rd = run_home(q, run, &off);
+	guest.len = rd ? run_within(run, rd, off) : 0;
+	rest = rfs_range_to(rfs_range_end(guest), rfs_range_end(run->guest));
+	if (guest.len)
+		r = seats_there(rd, off, guest, out, err);
+	if (r == 0 && rfs_seats_add(out, rest, NULL, 0) < 0)
+		r = rfs_no_memory(err);
+	return r;
+}
+
+static int qcow2_seats(void *state, struct rfs_range range,
+		       struct rfs_seats *out, struct rfs_error *err)
+{
+	struct rfs_qcow2_walk walk = begin(state, range);
+	struct rfs_qcow2_run run;
+	int r;
+
+	while (!(r = rfs_qcow2_walk_next(&walk, &run, err)) && run.guest.len) {
+		r = seats_run(state, &run, out, err);
 		if (r < 0)
 			break;
 	}
@@ -380,6 +437,7 @@ static const struct rfs_reader_ops qcow2_ops = {
 	.trace = qcow2_trace,
 	.spots = rfs_qcow2_spots,
 	.tables = rfs_qcow2_tables,
+	.seats = qcow2_seats,
 	.allocated = qcow2_allocated,
 	.close = qcow2_close,
 };

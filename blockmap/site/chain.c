@@ -2,6 +2,7 @@
 #include "site/chain.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -139,4 +140,15 @@ bool rfs_chain_is_same_file(const struct rfs_chain *link,
 				     rfs_time_of(theirs.st_mtim) };
 	return strcmp(link->source->host, other->host) == 0 &&
 	       rfs_generation_is_same(a, b);
+}
+
+char *rfs_chain_identity(const struct rfs_chain *link, uint64_t size)
+{
+	char *text;
+
+	if (!is_base(link->path) ||
+	    asprintf(&text, "base image %s of %" PRIu64 " bytes",
+		     strrchr(link->path, '/') + 1, size) < 0)
+		return NULL;
+	return text;
 }

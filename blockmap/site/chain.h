@@ -44,4 +44,8 @@ void rfs_chain_fini(struct rfs_chain *link);
 bool rfs_chain_is_same_file(const struct rfs_chain *link,
 			    const struct rfs_source *other, bool compare);
 
+/* Whose bytes a base image of 'size' has: the same for all that rule 3 takes to
+ * be equal.  NULL for another file; -ENOMEM is no error here and gives NULL. */
+char *rfs_chain_identity(const struct rfs_chain *link, uint64_t size);
+
 #endif /* RESCUEFS_SITE_CHAIN_H */

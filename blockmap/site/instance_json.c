@@ -201,6 +201,24 @@ json_t *rfs_json_instance(const struct rfs_instance *instance)
 	return root;
 }
 
+json_t *rfs_json_number(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+int rfs_json_put(FILE *out, const char *before, json_t *value,
+		 struct rfs_error *err)
+{
+	int r;
+
+	if (!value)
+		return rfs_no_memory(err);
+	fputs(before, out);
+	r = json_dumpf(value, out, JSON_ENCODE_ANY);
+	json_decref(value);
+	return r < 0 && !ferror(out) ? rfs_no_memory(err) : 0;
+}
+
 int rfs_json_dump(json_t *root, char **ret_text, struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *text = NULL;

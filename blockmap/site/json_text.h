@@ -16,6 +16,13 @@ json_t *rfs_json_time(int64_t time_ns);
 /* A count that is 0 where nothing tells it: then null. */
 json_t *rfs_json_count(uint64_t count);
 
+json_t *rfs_json_number(uint64_t n);
+
+/* Writes 'before' and a value, whose reference is taken; where 'out' fails is
+ * for the caller to see in the end.  NULL is -ENOMEM. */
+int rfs_json_put(FILE *out, const char *before, json_t *value,
+		 struct rfs_error *err);
+
 /* What instance.json and scan --json say of one instance. */
 json_t *rfs_json_instance(const struct rfs_instance *instance);
 

@@ -17,23 +17,9 @@ struct document {
 	struct rfs_error *err;
 };
 
-/* Writes a value, whose reference is taken. */
 static int put(struct document *d, const char *before, json_t *value)
 {
-	int r;
-
-	if (!value)
-		return rfs_no_memory(d->err);
-	fputs(before, d->out);
-	r = json_dumpf(value, d->out, JSON_ENCODE_ANY);
-	json_decref(value);
-	/* Where 'out' failed is seen in the end. */
-	return r < 0 && !ferror(d->out) ? rfs_no_memory(d->err) : 0;
-}
-
-static json_t *number(uint64_t n)
-{
-	return json_integer((json_int_t)n);
+	return rfs_json_put(d->out, before, value, d->err);
 }
 
 static json_t *sources_of(const struct rfs_disk *disk)
@@ -64,9 +50,11 @@ static json_t *sum_of(struct document *d, enum rfs_loss_state state)
 
 	if (rfs_losses_sum(d->losses, state, &s, d->err) < 0)
 		return NULL;
-	return json_pack("{so so so so so}", "inodes", number(s.inodes), "data",
-			 number(s.data), "tables", number(s.tables), "unknown",
-			 number(s.unknown), "harmless", number(s.harmless));
+	return json_pack(
+		"{so so so so so}", "inodes", rfs_json_number(s.inodes), "data",
+		rfs_json_number(s.data), "tables", rfs_json_number(s.tables),
+		"unknown", rfs_json_number(s.unknown), "harmless",
+		rfs_json_number(s.harmless));
 }
 
 static json_t *volume_of(const struct rfs_losses *losses,
@@ -77,8 +65,9 @@ static json_t *volume_of(const struct rfs_losses *losses,
 	rfs_volume_doubt(losses, v, doubt, sizeof(doubt));
 	return json_pack(
 		"{so so so so so so sb sb sb so}", "offset",
-		number(v->range.off), "length", number(v->range.len),
-		"partition", v->partition ? number(v->partition) : json_null(),
+		rfs_json_number(v->range.off), "length",
+		rfs_json_number(v->range.len), "partition",
+		v->partition ? rfs_json_number(v->partition) : json_null(),
 		"type", rfs_json_text(v->type), "label",
 		rfs_json_text(v->label[0] ? v->label : NULL), "uuid",
 		rfs_json_text(v->uuid[0] ? v->uuid : NULL), "ext", v->is_ext,
@@ -94,7 +83,7 @@ static json_t *alarm_of(struct document *d, uint32_t volume)
 	if (!text)
 		return NULL;
 	return json_pack("{ss so sb so}", "kind", "journal", "volume",
-			 number(volume), "dirty",
+			 rfs_json_number(volume), "dirty",
 			 rfs_losses_journal(d->losses, volume) ==
 				 RFS_JOURNAL_HIT_DIRTY,
 			 "text", rfs_json_text(text));
@@ -104,14 +93,17 @@ static json_t *loss_of(struct document *d, const struct rfs_loss *l)
 {
 	return json_pack(
 		"{so ss ss sb so so so so so so so so}", "volume",
-		l->volume == UINT32_MAX ? json_null() : number(l->volume),
+		l->volume == UINT32_MAX ? json_null()
+					: rfs_json_number(l->volume),
 		"state", rfs_loss_state_name(l->state), "kind",
 		rfs_loss_kind_name(l->kind), "matters", rfs_loss_matters(l),
 		"path", rfs_json_text(l->path), "inode",
 		rfs_json_count(l->inode), "group",
-		l->group == UINT32_MAX ? json_null() : number(l->group),
-		"bytes", number(l->bytes), "offset", number(l->offset),
-		"behind", number(l->behind), "source",
+		l->group == UINT32_MAX ? json_null()
+				       : rfs_json_number(l->group),
+		"bytes", rfs_json_number(l->bytes), "offset",
+		rfs_json_number(l->offset), "behind",
+		rfs_json_number(l->behind), "source",
 		rfs_json_text(l->origin ? l->origin->name : NULL), "as_of",
 		l->origin ? rfs_json_time(rfs_disk_age(d->disk, l->origin))
 			  : json_null());
@@ -127,7 +119,7 @@ static int put_head(struct document *d)
 		return rfs_no_memory(d->err);
 	r = put(d, "{\n  \"disk\": ", rfs_json_text(name));
 	if (r == 0)
-		r = put(d, ",\n  \"size\": ", number(l->size));
+		r = put(d, ",\n  \"size\": ", rfs_json_number(l->size));
 	if (r == 0)
 		r = put(d, ",\n  \"sources\": ", sources_of(d->disk));
 	if (r == 0)
@@ -135,14 +127,15 @@ static int put_head(struct document *d)
 			json_boolean(rfs_losses_matter(l)));
 	if (r == 0)
 		r = put(d, ",\n  \"unread\": ",
-			json_pack("{so so so}", "used", number(l->unread_used),
-				  "free", number(l->unread_free), "tables",
-				  number(l->unread_tables)));
+			json_pack("{so so so}", "used",
+				  rfs_json_number(l->unread_used), "free",
+				  rfs_json_number(l->unread_free), "tables",
+				  rfs_json_number(l->unread_tables)));
 	if (r == 0)
 		r = put(d, ",\n  \"overwritten\": ",
 			json_pack("{so so}", "stale",
-				  number(l->overwritten_stale), "lost",
-				  number(l->overwritten_lost)));
+				  rfs_json_number(l->overwritten_stale), "lost",
+				  rfs_json_number(l->overwritten_lost)));
 	return r;
 }
 

@@ -124,6 +124,7 @@ int rfs_opener_file(struct rfs_opener *op, const struct rfs_source *src, int fd,
 		    struct rfs_error *err)
 {
 	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
+	RFS_CLEANUP_READER struct rfs_reader *made = NULL;
 	struct rfs_rescue_config config = {
 		.state = op->state,
 		.worker = src->worker,
@@ -140,12 +141,18 @@ int rfs_opener_file(struct rfs_opener *op, const struct rfs_source *src, int fd,
 	if (src->worker) {
 		r = rfs_rescue_open(&config, fd, &rescue, err);
 		if (r == 0)
-			r = rfs_rescue_reader(rescue, ret, err);
+			r = rfs_rescue_reader(rescue, &made, err);
 		rfs_rescue_unref(rescue);
-		return r;
+	} else {
+		r = rfs_file_open(fd, false, name, &src->origin, &file, err);
+		if (r == 0)
+			r = rfs_guard_open(file, op->state, name, &made, err);
 	}
-	r = rfs_file_open(fd, false, name, &src->origin, &file, err);
-	return r < 0 ? r : rfs_guard_open(file, op->state, name, ret, err);
+	if (r == 0)
+		r = rfs_reader_identify(made, name, err);
+	if (r == 0)
+		*ret = RFS_STEAL(made);
+	return r;
 }
 
 /* A file of one source, by its path there. */
@@ -246,12 +253,19 @@ static void add_member(struct members *m, struct rfs_reader *rd)
 static int join_members(struct members *m, struct rfs_reader **ret,
 			struct rfs_error *err)
 {
+	const char *identity = rfs_reader_identity(m->items[0]);
+	RFS_CLEANUP_READER struct rfs_reader *all = NULL;
 	int r = 0;
 
 	if (m->count == 1)
-		*ret = rfs_reader_ref(m->items[0]);
+		all = rfs_reader_ref(m->items[0]);
 	else
-		r = rfs_heal_open(m->items, m->count, ret, err);
+		r = rfs_heal_open(m->items, m->count, &all, err);
+	/* They hold the same bytes: the first one's. */
+	if (r == 0 && m->count > 1 && identity)
+		r = rfs_reader_identify(all, identity, err);
+	if (r == 0)
+		*ret = RFS_STEAL(all);
 	drop_members(m);
 	return r;
 }
@@ -326,9 +340,11 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 {
 	const struct rfs_site *site = op->inv->site;
 	struct members m = { { NULL }, 0 };
+	RFS_CLEANUP_READER struct rfs_reader *all = NULL;
+	RFS_CLEANUP_FREE char *identity = NULL;
 	const struct rfs_source *src;
 	struct rfs_reader *rd;
-	int first;
+	int first, r;
 
 	first = open_named(op, chain->source, chain->path, &m.items[0], err);
 	if (rfs_is_own_want(first))
@@ -353,7 +369,15 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 			      "name from %s stands in",
 			      chain->source->origin.name, chain->path,
 			      rfs_reader_origin(m.items[0])->name);
-	return join_members(&m, ret, err);
+	r = join_members(&m, &all, err);
+	if (r < 0)
+		return r;
+	identity = rfs_chain_identity(chain, rfs_reader_size(all));
+	if (identity)
+		r = rfs_reader_identify(all, identity, err);
+	if (r == 0)
+		*ret = RFS_STEAL(all);
+	return r;
 }
 
 static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
