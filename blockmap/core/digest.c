@@ -18,12 +18,17 @@ static void start(void)
 	gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
 }
 
+void rfs_digest_start(void)
+{
+	pthread_once(&once, start);
+}
+
 struct rfs_digest rfs_digest(const void *buf, size_t len)
 {
 	struct rfs_digest ret;
 	uint8_t whole[32];
 
-	pthread_once(&once, start);
+	rfs_digest_start();
 	gcry_md_hash_buffer(GCRY_MD_SHA256, whole, buf, len);
 	memcpy(ret.bytes, whole, sizeof(ret.bytes));
 	return ret;

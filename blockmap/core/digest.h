@@ -23,6 +23,9 @@ struct rfs_digest {
 	uint8_t bytes[RFS_DIGEST_LEN];
 };
 
+/* Makes libgcrypt ready; for checksum.c, the rest does it by itself. */
+void rfs_digest_start(void);
+
 /* Of a name or a record. */
 struct rfs_digest rfs_digest(const void *buf, size_t len);
 

@@ -94,8 +94,10 @@ int rfs_chain_next(const struct rfs_chain *chain, const char *name,
 		r = check_format(chain, name, format, notes, &is_qcow2, err);
 	if (r < 0)
 		return r;
-	*ret = (struct rfs_chain){ chain->source, RFS_STEAL(path), is_qcow2,
-				   chain->healed, chain };
+	*ret = (struct rfs_chain){
+		chain->source, RFS_STEAL(path), is_qcow2, chain->healed, 0,
+		chain
+	};
 	return 0;
 }
 
@@ -112,6 +114,11 @@ static bool is_base(const char *path)
 
 	return slash && slash - path >= 6 &&
 	       memcmp(slash - 6, "/_base", 6) == 0;
+}
+
+const char *rfs_chain_base(const struct rfs_chain *link)
+{
+	return is_base(link->path) ? strrchr(link->path, '/') + 1 : NULL;
 }
 
 static bool stat_file(const struct rfs_source *source, const char *path,

@@ -24,7 +24,8 @@ struct rfs_chain {
 	const struct rfs_source *source;
 	char *path; /* inside the source, absolute */
 	bool is_qcow2;
-	bool healed; /* other sources may give what this one cannot */
+	bool healed;	       /* other sources may give what this one cannot */
+	uint64_t virtual_size; /* of what is decoded; 0: not read yet */
 	const struct rfs_chain *above; /* NULL: the disk itself */
 };
 
@@ -36,6 +37,9 @@ int rfs_chain_next(const struct rfs_chain *chain, const char *name,
 		   const char *format, struct rfs_notes *notes,
 		   struct rfs_chain *ret, struct rfs_error *err);
 void rfs_chain_fini(struct rfs_chain *link);
+
+/* The name of a base image in a directory _base; NULL for another file. */
+const char *rfs_chain_base(const struct rfs_chain *link);
 
 /* True if 'other' has a file that holds the same bytes: a base image (a file
  * in a directory _base) of the same name and size; else a file of the same

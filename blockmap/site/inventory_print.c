@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /* inventory_print.c - what scan shows. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/cleanup.h"
 #include "site/json_text.h"
@@ -96,6 +98,26 @@ static const struct rfs_host *find_host(const struct rfs_inventory *inv,
 	return NULL;
 }
 
+static void print_given(FILE *out, const struct rfs_site *site)
+{
+	for (size_t i = 0; i < site->nbases; i++) {
+		const struct rfs_base_rule *rule = &site->bases[i];
+		char size[16], time[RFS_TIME_TEXT];
+		struct stat st;
+
+		put(out, i ? "  base     " : "given by hand\n  base     ",
+		    rule->name);
+		put(out, "  ", rule->file);
+		if (stat(rule->file, &st) < 0) {
+			fprintf(out, "  %s\n", strerror(errno));
+			continue;
+		}
+		print_size((uint64_t)st.st_size, size);
+		rfs_time_print(rfs_time_of(st.st_mtim), time);
+		fprintf(out, " %s  last changed %s\n", size, time);
+	}
+}
+
 /* By the site, not by the inventory: a source that could not be opened is part
  * of the picture. */
 static void print_hosts(FILE *out, const struct rfs_inventory *inv)
@@ -115,6 +137,7 @@ static void print_hosts(FILE *out, const struct rfs_inventory *inv)
 		if (host)
 			print_bases(out, host);
 	}
+	print_given(out, site);
 }
 
 static void print_copies(FILE *out, const struct rfs_disk *disk)

@@ -380,6 +380,34 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 	return r;
 }
 
+/* What the site file gives by hand stands in for a base image that no source
+ * has, and heals one that they have; 'r' is how the sources did.  What cannot be
+ * that image is noted and not used. */
+static int take_given(struct rfs_opener *op, const struct rfs_chain *link,
+		      int r, struct rfs_reader **file, struct rfs_error *err)
+{
+	struct rfs_notes *notes = &op->inv->site->notes;
+	struct rfs_error why = RFS_ERROR_INIT;
+	struct members m = { { *file }, r == 0 };
+	struct rfs_reader *given;
+	int g = rfs_opener_base(op, link, *file, &given, &why);
+
+	if (g < 0) {
+		if (g != -ENODATA)
+			rfs_notes_add(notes, "base %s: not used: %s",
+				      rfs_chain_base(link), why.text);
+		return r;
+	}
+	if (r < 0)
+		rfs_notes_add(notes,
+			      "%s:%s cannot be opened; the base image that is "
+			      "given by hand stands in",
+			      link->source->origin.name, link->path);
+	m.items[m.count++] = given;
+	*file = NULL;
+	return join_members(&m, file, err);
+}
+
 static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
 		  struct rfs_reader *file, struct rfs_reader **ret,
 		  struct rfs_error *err);
@@ -399,6 +427,8 @@ static int open_next(struct rfs_opener *op, const struct rfs_chain *next,
 	if (*ret)
 		return 0;
 	r = open_link(op, next, &file, err);
+	if (r == 0 || !rfs_is_own_want(r))
+		r = take_given(op, next, r, &file, err);
 	if (r == 0)
 		r = decode(op, next, file, ret, err);
 	if (r == 0)
@@ -450,6 +480,7 @@ static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
 	RFS_CLEANUP_READER struct rfs_reader *data = NULL;
 	struct rfs_qcow2_parts parts = { .file = file,
 					 .notes = &op->inv->site->notes };
+	struct rfs_chain here = *chain;
 	struct rfs_qcow2_info info;
 	int r;
 
@@ -460,8 +491,9 @@ static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
 	r = rfs_qcow2_info(file, &info, err);
 	if (r < 0)
 		return r;
+	here.virtual_size = info.virtual_size;
 	if (info.backing_file)
-		r = open_parent(op, chain, info.backing_file,
+		r = open_parent(op, &here, info.backing_file,
 				info.backing_format, &backing, err);
 	if (r == 0 && info.data_file)
 		r = open_parent(op, chain, info.data_file, "raw", &data, err);

@@ -3,6 +3,7 @@
 #ifndef RESCUEFS_SITE_OPEN_PLACE_H
 #define RESCUEFS_SITE_OPEN_PLACE_H
 
+#include "site/chain.h"
 #include "site/open.h"
 
 /* A volume, by its path on the user's own system. */
@@ -12,6 +13,13 @@ int rfs_opener_volume(struct rfs_opener *op, const struct rfs_copy *copy,
 /* An export of the copy's NBD server. */
 int rfs_opener_export(struct rfs_opener *op, const struct rfs_copy *copy,
 		      struct rfs_reader **ret, struct rfs_error *err);
+
+/* The base image that 'link' names as the site file gives it by hand, if it can
+ * be that: as a file of the link's format.  'have' is what the sources have of
+ * it, or NULL; then its size must be the same.  -ENODATA: none is given. */
+int rfs_opener_base(struct rfs_opener *op, const struct rfs_chain *link,
+		    const struct rfs_reader *have, struct rfs_reader **ret,
+		    struct rfs_error *err);
 
 /* Says in 'copy', a file of a source's tree, which mapfile lies beside it; it is
  * the caller's to free. */

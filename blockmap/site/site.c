@@ -131,6 +131,14 @@ void rfs_site_fini(struct rfs_site *site)
 		free(site->exports[i].disk);
 	}
 	free(site->exports);
+	for (size_t i = 0; i < site->nbases; i++) {
+		free(site->bases[i].name);
+		free(site->bases[i].file);
+		free(site->bases[i].format);
+		for (int k = 0; k < RFS_CHECKSUMS; k++)
+			free(site->bases[i].checksums[k]);
+	}
+	free(site->bases);
 	free(site->rules);
 	free(site->name);
 	free(site->state_dir);

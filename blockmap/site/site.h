@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/checksum.h"
 #include "core/error.h"
 #include "core/freshness.h"
 #include "core/notes.h"
@@ -76,6 +77,14 @@ struct rfs_export_rule {
 	char *export, *disk;
 };
 
+/* "[base NAME]": a base image that is given by hand. */
+struct rfs_base_rule {
+	char *name, *file; /* 'file' on the user's own system */
+	char *format;	   /* "raw", "qcow2"; NULL: as the image above says */
+	char *checksums[RFS_CHECKSUMS]; /* of the file; NULL: not known */
+	struct rfs_origin origin;	/* "by hand" */
+};
+
 struct rfs_site {
 	char *name;	 /* from the file's name or the first damaged host */
 	bool name_made;	 /* from the host: may change as sources are added */
@@ -89,6 +98,8 @@ struct rfs_site {
 	size_t nrules;
 	struct rfs_export_rule *exports;
 	size_t nexports;
+	struct rfs_base_rule *bases;
+	size_t nbases;
 	struct rfs_notes notes;
 };
 

@@ -28,6 +28,7 @@ enum section {
 	SOURCE_SECTION,
 	DISK_SECTION,
 	EXPORT_SECTION,
+	BASE_SECTION,
 };
 
 struct prefer_line {
@@ -130,8 +131,8 @@ static bool is_listed(const char *list, const char *word)
 
 static const char *section_name(enum section section)
 {
-	static const char *const names[] = { "", "site", "source", "disk",
-					     "export" };
+	static const char *const names[] = { "",     "site",   "source",
+					     "disk", "export", "base" };
 
 	return names[section];
 }
@@ -139,9 +140,12 @@ static const char *section_name(enum section section)
 static const char *section_keys(enum section section)
 {
 	static const char *const keys[] = {
-		"", "state fill lost store",
+		"",
+		"state fill lost store",
 		"kind host root volumes nbd taken store",
-		"prefer format mapfile lost fill", "disk"
+		"prefer format mapfile lost fill",
+		"disk",
+		"file format md5 sha256 sha512"
 	};
 
 	return keys[section];
@@ -150,7 +154,7 @@ static const char *section_keys(enum section section)
 /* Keys that the format has, and this version does not read. */
 static const char *section_later(enum section section)
 {
-	static const char *const keys[] = { "", "", "", "", "" };
+	static const char *const keys[] = { "", "", "", "", "", "" };
 
 	return keys[section];
 }
@@ -335,6 +339,29 @@ static int disk_key(struct parse *p, const char *key, const char *value)
 	return rule->lost;
 }
 
+static int base_key(struct parse *p, const char *key, const char *value)
+{
+	struct rfs_base_rule *rule = &p->site->bases[p->site->nbases - 1];
+
+	if (!strcmp(key, "file")) {
+		rule->file = rfs_path_absolute(p->folder, value);
+		return rule->file ? 0 : no_memory(p);
+	}
+	if (!strcmp(key, "format"))
+		return choose(p, key, value, "raw qcow2") < 0
+			       ? p->r
+			       : keep(p, &rule->format, value);
+	for (int k = 0; k < RFS_CHECKSUMS; k++) {
+		if (strcmp(key, rfs_checksum_name((enum rfs_checksum)k)) != 0)
+			continue;
+		if (!rfs_checksum_is_text((enum rfs_checksum)k, value))
+			return FAIL(p, p->line, "%s = %s: is no such checksum",
+				    key, value);
+		return keep(p, &rule->checksums[k], value);
+	}
+	return 0;
+}
+
 /* inih's handler: its section may be cut short, ours is not. */
 static int handle(void *data, const char *section, const char *key,
 		  const char *value)
@@ -354,6 +381,8 @@ static int handle(void *data, const char *section, const char *key,
 		site_key(p, key, value);
 	else if (p->section == SOURCE_SECTION)
 		source_key(p, key, value);
+	else if (p->section == BASE_SECTION)
+		base_key(p, key, value);
 	else if (p->section == EXPORT_SECTION)
 		keep(p, &p->site->exports[p->site->nexports - 1].disk, value);
 	else
@@ -414,6 +443,10 @@ static int finish_section(struct parse *p)
 		FAIL(p, p->section_line,
 		     "[export %s] needs 'disk': which disk it is",
 		     p->site->exports[p->site->nexports - 1].export);
+	if (p->section == BASE_SECTION && p->r == 0 &&
+	    !p->site->bases[p->site->nbases - 1].file)
+		FAIL(p, p->section_line, "[base %s] needs a file",
+		     p->site->bases[p->site->nbases - 1].name);
 	drop_section(p);
 	return p->r;
 }
@@ -464,6 +497,30 @@ static int begin_export(struct parse *p, const char *name)
 	return 0;
 }
 
+static int begin_base(struct parse *p, const char *name)
+{
+	struct rfs_site *site = p->site;
+	struct rfs_base_rule *grown;
+
+	for (size_t i = 0; i < site->nbases; i++)
+		if (!strcmp(site->bases[i].name, name))
+			return FAIL(p, p->line, "[base %s] is said twice",
+				    name);
+	grown = reallocarray(site->bases, site->nbases + 1, sizeof(*grown));
+	if (!grown)
+		return no_memory(p);
+	site->bases = grown;
+	grown[site->nbases] = (struct rfs_base_rule){
+		.name = strdup(name),
+		.origin = { "by hand" },
+	};
+	if (!grown[site->nbases].name)
+		return no_memory(p);
+	site->nbases++;
+	p->section = BASE_SECTION;
+	return 0;
+}
+
 static int begin_source(struct parse *p, const char *name)
 {
 	if (rfs_site_find_source(p->site, name))
@@ -493,18 +550,22 @@ static int begin_section(struct parse *p, const char *text)
 		return begin_site(p);
 	if (!strcmp(first, "site"))
 		return FAIL(p, p->line, "[site] has no name: [%s]", text);
-	if ((!strcmp(first, "source") || !strcmp(first, "disk")) && !*name)
+	if ((!strcmp(first, "source") || !strcmp(first, "disk") ||
+	     !strcmp(first, "base")) &&
+	    !*name)
 		return FAIL(p, p->line, "[%s NAME] needs a name", first);
 	if (!strcmp(first, "source"))
 		return begin_source(p, name);
 	if (!strcmp(first, "disk"))
 		return begin_rule(p, name);
+	if (!strcmp(first, "base"))
+		return begin_base(p, name);
 	if (!strcmp(first, "export"))
 		return begin_export(p, name);
 	if (!strcmp(first, "others") || !strcmp(first, "volume"))
 		return FAIL(p, p->line, "[%s] is not supported by this version",
 			    first);
-	nearest("site source disk export", first, best);
+	nearest("site source disk export base", first, best);
 	return FAIL(p, p->line, "there is no section [%s]; the nearest is [%s]",
 		    text, best);
 }

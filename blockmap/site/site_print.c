@@ -87,6 +87,20 @@ static void print_rule(const struct rfs_disk_rule *rule, FILE *out)
 		fprintf(out, "lost   = %s\n", lost_name(rule->lost));
 }
 
+static int print_base(const struct rfs_base_rule *rule, FILE *out,
+		      struct rfs_error *err)
+{
+	fprintf(out, "\n[base %s]\nfile = %s\n", rule->name, rule->file);
+	if (rule->format)
+		fprintf(out, "format = %s\n", rule->format);
+	for (int k = 0; k < RFS_CHECKSUMS; k++)
+		if (rule->checksums[k])
+			fprintf(out, "%s = %s\n",
+				rfs_checksum_name((enum rfs_checksum)k),
+				rule->checksums[k]);
+	return check_value("file", rule->file, err);
+}
+
 static int print_site(const struct rfs_site *site, FILE *out,
 		      struct rfs_error *err)
 {
@@ -107,6 +121,8 @@ static int print_site(const struct rfs_site *site, FILE *out,
 	for (size_t i = 0; i < site->nexports && r == 0; i++)
 		fprintf(out, "\n[export %s]\ndisk = %s\n",
 			site->exports[i].export, site->exports[i].disk);
+	for (size_t i = 0; i < site->nbases && r == 0; i++)
+		r = print_base(&site->bases[i], out, err);
 	return r;
 }
 
