@@ -29,6 +29,7 @@ struct rfs_image {
 	char *failure;	      /* the same in words, or NULL */
 	/* Bytes in each state, as of a version of the view. */
 	uint64_t totals[RFS_BLOCK_STATES];
+	uint64_t healed; /* bytes, of whatever state */
 	uint64_t totals_version;
 	bool has_totals;
 
@@ -65,7 +66,7 @@ void rfs_image_stat(struct rfs_image *img, struct rfs_view *view,
 
 int rfs_image_totals(struct rfs_image *img, struct rfs_view *view,
 		     uint64_t ret_totals[RFS_BLOCK_STATES],
-		     struct rfs_error *err);
+		     uint64_t *ret_healed, struct rfs_error *err);
 
 /* Keeps what changed since the last call.  One thread only. */
 int rfs_image_keep(struct rfs_image *img, struct rfs_error *err);

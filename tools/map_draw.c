@@ -71,6 +71,9 @@ static struct sign sign_of(const struct rfs_disk *disk,
 	case RFS_STALE:
 		set_letter(&sign, letter, stale[source], 16);
 		break;
+	case RFS_UNPROVED:
+		set(&sign, look, "%", "%", 170, 231);
+		break;
 	case RFS_FRESH:
 		/* The first source's is the plain case. */
 		if (letter == 'A')

@@ -59,10 +59,15 @@ static const char help[] =
 	"(data)\n"
 	"  --lost eio|zero     what a block gives that no source can read\n"
 	"  --store on|auto|off keep what is read off a damaged source\n"
+	"  --heal proved|all|off\n"
+	"                      may a backup's tables stand in for lost ones of "
+	"qcow2\n"
+	"                      images; --no-heal: off\n"
 	"  -f, --foreground    do not go to the background\n"
 	"  -o OPTIONS          a comma list: damaged=, backup=, live=, "
 	"state=,\n"
-	"                      volumes=, fill=, lost=, store=; the rest goes "
+	"                      volumes=, fill=, lost=, store=, heal=; the rest "
+	"goes "
 	"to FUSE and "
 	"mount\n";
 

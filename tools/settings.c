@@ -17,6 +17,7 @@ enum key {
 	KEY_LOST,
 	KEY_STORE,
 	KEY_VOLUMES,
+	KEY_HEAL,
 	KEYS,
 };
 
@@ -25,6 +26,7 @@ static const char *const key_name[KEYS] = {
 	[KEY_LIVE] = "live",	   [KEY_STATE] = "state",
 	[KEY_FILL] = "fill",	   [KEY_LOST] = "lost",
 	[KEY_STORE] = "store",	   [KEY_VOLUMES] = "volumes",
+	[KEY_HEAL] = "heal",
 };
 
 struct rfs_setting {
@@ -38,6 +40,10 @@ int rfs_settings_add(struct rfs_settings *settings, const char *name,
 	struct rfs_setting *s;
 	enum key key = 0;
 
+	if (strcmp(name, "no-heal") == 0) {
+		name = "heal";
+		value = "off";
+	}
 	while (key < KEYS && strcmp(key_name[key], name) != 0)
 		key++;
 	if (key == KEYS)
@@ -102,6 +108,19 @@ static int set_store(struct rfs_site *site, const char *value,
 	return 0;
 }
 
+static int set_heal(struct rfs_site *site, const char *value,
+		    struct rfs_error *err)
+{
+	int heal = rfs_heal_parse(value);
+
+	if (heal < 0)
+		return rfs_fail(err, EINVAL,
+				"heal: %s is not one of proved, all, off",
+				value);
+	site->heal = (enum rfs_heal)heal;
+	return 0;
+}
+
 static int set_state(struct rfs_site *site, const char *value,
 		     struct rfs_error *err)
 {
@@ -128,6 +147,8 @@ static int apply(struct rfs_site *site, const struct rfs_setting *s,
 		return set_state(site, s->value, err);
 	case KEY_FILL:
 		return set_fill(site, s->value, err);
+	case KEY_HEAL:
+		return set_heal(site, s->value, err);
 	case KEY_STORE:
 		return set_store(site, s->value, err);
 	case KEY_VOLUMES:

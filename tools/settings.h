@@ -29,6 +29,8 @@ struct rfs_settings {
 		{ "state", required_argument, NULL, RFS_SETTINGS_OPTION },     \
 		{ "fill", required_argument, NULL, RFS_SETTINGS_OPTION },      \
 		{ "store", required_argument, NULL, RFS_SETTINGS_OPTION },     \
+		{ "heal", required_argument, NULL, RFS_SETTINGS_OPTION },      \
+		{ "no-heal", no_argument, NULL, RFS_SETTINGS_OPTION },         \
 		{ "volumes", required_argument, NULL, RFS_SETTINGS_OPTION },   \
 	{                                                                      \
 		"lost", required_argument, NULL, RFS_SETTINGS_OPTION           \

@@ -24,12 +24,22 @@
  * wanted (fill = none or data).  Read again where they are. */
 #define WITHHELD (UINT32_MAX >> 4)
 
+/* Who is asked for a block: a candidate, or what is healed of one. */
+struct giver {
+	struct rfs_reader *reader; /* NULL: could not be opened */
+	const struct rfs_candidate *candidate;
+	const struct rfs_origin *healed_by;
+	uint32_t id; /* its number in the state */
+	enum rfs_block_state gives;
+};
+
 struct rfs_merge {
 	char *name;
 	struct rfs_merge_policy policy;
 	struct rfs_candidate *candidates;
-	uint32_t *ids; /* the candidates' numbers in the state */
 	size_t ncandidates;
+	struct giver *givers; /* in the order in which they are asked */
+	size_t ngivers;
 	uint64_t size;
 	struct rfs_kept choices;
 	struct rfs_nature *nature; /* of fill = data, else NULL */
@@ -59,18 +69,17 @@ static enum rfs_block_state choice_state(uint32_t value)
 	return rfs_merge_choice_state(value);
 }
 
-static bool is_fresh(const struct rfs_merge *m, size_t k)
+static const struct giver *giver_of(const struct rfs_merge *m, uint32_t value)
 {
-	return k == 0 || m->candidates[k].is_same_generation;
+	for (size_t k = 0; k < m->ngivers; k++)
+		if (m->givers[k].id == value >> 4)
+			return &m->givers[k];
+	return NULL;
 }
 
-static const struct rfs_candidate *candidate_of(const struct rfs_merge *m,
-						uint32_t value)
+static bool is_stale(const struct rfs_merge *m, size_t k)
 {
-	for (size_t k = 0; k < m->ncandidates; k++)
-		if (m->ids[k] == value >> 4)
-			return &m->candidates[k];
-	return NULL;
+	return m->givers[k].gives == RFS_STALE;
 }
 
 /* What the policy of today makes of a remembered choice, as far as it is the
@@ -169,7 +178,7 @@ static int publish(struct request *q, struct rfs_range range, uint32_t value)
 {
 	int r;
 
-	if (choice_state(value) == RFS_STALE || choice_state(value) == RFS_LOST)
+	if (choice_state(value) != RFS_FRESH && choice_state(value) != RFS_ZERO)
 		q->deviated = true;
 	pthread_rwlock_wrlock(&q->m->choices.lock);
 	r = publish_locked(q, range, value);
@@ -182,20 +191,19 @@ static int publish(struct request *q, struct rfs_range range, uint32_t value)
 static int publish_fresh(struct request *q, struct rfs_range range, size_t k)
 {
 	struct rfs_extents extents = { 0 };
+	uint32_t id = q->m->givers[k].id;
 	enum rfs_block_state state;
 	int r;
 
-	r = rfs_reader_extents(q->m->candidates[k].reader, range, &extents,
-			       q->err);
+	r = rfs_reader_extents(q->m->givers[k].reader, range, &extents, q->err);
 	if (r < 0) { /* the bytes are there all the same */
 		rfs_extents_clear(&extents);
-		r = publish(q, range, choice(RFS_FRESH, q->m->ids[k]));
+		r = publish(q, range, choice(RFS_FRESH, id));
 	}
 	for (size_t i = 0; i < extents.count && r == 0; i++) {
 		state = extents.items[i].content == RFS_HOLE ? RFS_ZERO
 							     : RFS_FRESH;
-		r = publish(q, extents.items[i].range,
-			    choice(state, q->m->ids[k]));
+		r = publish(q, extents.items[i].range, choice(state, id));
 	}
 	rfs_extents_fini(&extents);
 	return r;
@@ -203,18 +211,23 @@ static int publish_fresh(struct request *q, struct rfs_range range, size_t k)
 
 static int publish_read(struct request *q, struct rfs_range range, size_t k)
 {
+	const struct giver *g = &q->m->givers[k];
+
 	if (!range.len)
 		return 0;
-	if (is_fresh(q->m, k))
+	/* What was healed is kept before it is served: another day the same
+	 * bytes may be judged otherwise. */
+	q->deviated = q->deviated || g->healed_by;
+	if (g->gives == RFS_FRESH)
 		return publish_fresh(q, range, k);
-	return publish(q, range, choice(RFS_STALE, q->m->ids[k]));
+	return publish(q, range, choice(g->gives, g->id));
 }
 
 /* Asks one candidate for 'range'; what it cannot read goes to 'missing'. */
 static int ask(struct request *q, size_t k, struct rfs_range range,
 	       struct rfs_ranges *missing)
 {
-	struct rfs_reader *rd = q->m->candidates[k].reader;
+	struct rfs_reader *rd = q->m->givers[k].reader;
 	struct rfs_range has = rfs_range_cut(
 		range, rfs_range(0, rd ? rfs_reader_size(rd) : 0));
 	struct rfs_ranges bad = { 0 };
@@ -292,7 +305,7 @@ static int keep_back(struct request *q, struct rfs_ranges *wanted,
 /* What candidate 'k' has of 'wanted' is taken from it, and off the list. */
 static int ask_candidate(struct request *q, size_t k, struct rfs_ranges *wanted)
 {
-	bool picks = q->m->nature && !is_fresh(q->m, k);
+	bool picks = q->m->nature && is_stale(q->m, k);
 	struct rfs_ranges missing = { 0 }, kept = { 0 };
 	int r = picks ? keep_back(q, wanted, &kept) : 0;
 
@@ -340,11 +353,10 @@ static int resolve(struct request *q, struct rfs_range range)
 
 	q->late = false;
 	r = rfs_ranges_add(&wanted, range) < 0 ? rfs_no_memory(q->err) : 0;
-	for (size_t k = 0; k < q->m->ncandidates && r == 0 && wanted.count;
-	     k++) {
-		if (!is_fresh(q->m, k))
+	for (size_t k = 0; k < q->m->ngivers && r == 0 && wanted.count; k++) {
+		if (is_stale(q->m, k))
 			withheld = q->m->policy.withhold_stale || q->m->nature;
-		if (!is_fresh(q->m, k) && q->m->policy.withhold_stale)
+		if (is_stale(q->m, k) && q->m->policy.withhold_stale)
 			continue;
 		r = ask_candidate(q, k, &wanted);
 	}
@@ -373,7 +385,7 @@ static int turn_lost(struct request *q, const struct rfs_ranges *gone)
 
 static int serve_known(struct request *q, struct rfs_run run)
 {
-	const struct rfs_candidate *c = candidate_of(q->m, run.value);
+	const struct giver *c = giver_of(q->m, run.value);
 	struct rfs_ranges gone = { 0 };
 	int r;
 
@@ -387,7 +399,8 @@ static int serve_known(struct request *q, struct rfs_run run)
 	    !rfs_range_fits(run.range, rfs_reader_size(c->reader))) {
 		rfs_fail(q->err, EIO,
 			 "%s: %" PRIu64 " bytes at %" PRIu64 " came from a "
-			 "source that is not there now; mount it too, or "
+			 "source that is not there now, or were healed, and "
+			 "now are not to be; mount and heal as before, or "
 			 "'rescuefs refresh'",
 			 q->m->name, run.range.len, run.range.off);
 		return add_bad(q, run.range);
@@ -445,31 +458,34 @@ int rfs_merge_read(struct rfs_merge *m, struct rfs_range range, void *buf,
 	return r;
 }
 
-static const struct rfs_candidate *first_open(const struct rfs_merge *m)
+static struct rfs_reader *first_open(const struct rfs_merge *m)
 {
-	for (size_t k = 0; k < m->ncandidates; k++)
-		if (m->candidates[k].reader)
-			return &m->candidates[k];
+	for (size_t k = 0; k < m->ngivers; k++)
+		if (m->givers[k].reader)
+			return m->givers[k].reader;
 	return NULL;
 }
 
-/* The candidate that gives, or would give, a range. */
-static const struct rfs_candidate *giver(const struct rfs_merge *m,
-					 struct rfs_run run)
+/* Who gives, or would give first, a range. */
+static const struct giver *giver(const struct rfs_merge *m, struct rfs_run run)
 {
-	const struct rfs_candidate *c;
+	const struct giver *g = NULL;
 
-	c = run.value ? candidate_of(m, run.value) : first_open(m);
-	if (c && c->reader &&
-	    rfs_range_fits(run.range, rfs_reader_size(c->reader)))
-		return c;
+	if (run.value)
+		g = giver_of(m, run.value);
+	for (size_t k = 0; k < m->ngivers && !run.value && !g; k++)
+		if (m->givers[k].reader)
+			g = &m->givers[k];
+	if (g && g->reader &&
+	    rfs_range_fits(run.range, rfs_reader_size(g->reader)))
+		return g;
 	return NULL;
 }
 
 int rfs_merge_extents(struct rfs_merge *m, struct rfs_range range,
 		      struct rfs_extents *out, struct rfs_error *err)
 {
-	const struct rfs_candidate *c;
+	const struct giver *c;
 	enum rfs_content content;
 	struct rfs_run run;
 	int r = 0;
@@ -490,21 +506,24 @@ int rfs_merge_extents(struct rfs_merge *m, struct rfs_range range,
 	return r;
 }
 
+static bool is_given(enum rfs_block_state state)
+{
+	return state == RFS_FRESH || state == RFS_STALE ||
+	       state == RFS_UNPROVED;
+}
+
 /* Of what was chosen; where the rest would come from is not known. */
 int rfs_merge_seats(struct rfs_merge *m, struct rfs_range range,
 		    struct rfs_seats *out, struct rfs_error *err)
 {
-	const struct rfs_candidate *c;
+	const struct giver *c;
 	struct rfs_run run;
 	int r = 0;
 
 	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
 	     off = rfs_range_end(run.range)) {
 		run = find(m, off, range);
-		c = choice_state(run.value) == RFS_FRESH ||
-				    choice_state(run.value) == RFS_STALE
-			    ? giver(m, run)
-			    : NULL;
+		c = is_given(choice_state(run.value)) ? giver(m, run) : NULL;
 		if (c)
 			r = rfs_reader_seats(c->reader, run.range, out, err);
 		else if (rfs_seats_add(out, run.range, NULL, 0) < 0)
@@ -513,21 +532,23 @@ int rfs_merge_seats(struct rfs_merge *m, struct rfs_range range,
 	return r;
 }
 
-static int report_given(const struct rfs_candidate *c, struct rfs_run run,
+static int report_given(const struct giver *g, struct rfs_run run,
 			struct rfs_report *out, struct rfs_error *err)
 {
 	struct rfs_trace trace = { 0 };
-	struct rfs_report_item item;
+	struct rfs_report_item item = {
+		.state = choice_state(run.value),
+		.was = choice_state(run.value),
+		.healed_by = g->healed_by,
+	};
 	int r;
 
-	r = rfs_reader_trace(c->reader, run.range, &trace, err);
+	r = rfs_reader_trace(g->reader, run.range, &trace, err);
 	for (size_t i = 0; i < trace.count && r == 0; i++) {
-		item = (struct rfs_report_item){ trace.items[i].range,
-						 choice_state(run.value),
-						 choice_state(run.value),
-						 trace.items[i].origin
-							 ? trace.items[i].origin
-							 : c->origin };
+		item.range = trace.items[i].range;
+		item.origin = trace.items[i].origin;
+		if (!item.origin)
+			item.origin = g->candidate->origin;
 		if (rfs_report_add(out, &item) < 0)
 			r = rfs_no_memory(err);
 	}
@@ -538,13 +559,16 @@ static int report_given(const struct rfs_candidate *c, struct rfs_run run,
 static int report_run(struct rfs_merge *m, struct rfs_run run,
 		      struct rfs_report *out, struct rfs_error *err)
 {
-	const struct rfs_candidate *c = giver(m, run);
-	struct rfs_report_item item = { run.range, choice_state(run.value),
-					choice_state(run.value), NULL };
+	const struct giver *g = giver(m, run);
+	struct rfs_report_item item = {
+		.range = run.range,
+		.state = choice_state(run.value),
+		.was = choice_state(run.value),
+	};
 
-	if (c && (item.state == RFS_FRESH || item.state == RFS_STALE))
-		return report_given(c, run, out, err);
-	if (item.state == RFS_FRESH || item.state == RFS_STALE)
+	if (g && is_given(item.state))
+		return report_given(g, run, out, err);
+	if (is_given(item.state))
 		item.state = item.was = RFS_LOST; /* its source is not there */
 	return rfs_report_add(out, &item) < 0 ? rfs_no_memory(err) : 0;
 }
@@ -630,27 +654,67 @@ static int remember_generation(const struct rfs_merge *m,
 				  err);
 }
 
+static void add_giver(struct rfs_merge *m, struct giver giver)
+{
+	if (giver.reader)
+		rfs_reader_ref(giver.reader);
+	m->givers[m->ngivers++] = giver;
+}
+
+/* What can be healed is left out where the state has no room for its number. */
+static void add_healed(struct rfs_merge *m, struct rfs_state *state,
+		       const struct rfs_healed *h, enum rfs_block_state gives)
+{
+	struct giver giver = {
+		.reader = h->reader,
+		.candidate = &m->candidates[h->candidate],
+		.healed_by = h->healed_by,
+		.gives = h->is_unproved ? RFS_UNPROVED : gives,
+	};
+
+	if (rfs_state_source_id(state, h->name, &giver.id, NULL) == 0)
+		add_giver(m, giver);
+}
+
+static int add_candidate(struct rfs_merge *m, struct rfs_state *state, size_t k,
+			 const struct rfs_healed *healed, size_t nhealed,
+			 struct rfs_error *err)
+{
+	const struct rfs_candidate *c = &m->candidates[k];
+	struct giver giver = {
+		.reader = c->reader,
+		.candidate = c,
+		.gives =
+			k == 0 || c->is_same_generation ? RFS_FRESH : RFS_STALE,
+	};
+	int r = rfs_state_source_id(state, c->origin->name, &giver.id, err);
+
+	if (r < 0)
+		return r;
+	add_giver(m, giver);
+	for (size_t i = 0; i < nhealed; i++)
+		if (healed[i].candidate == k)
+			add_healed(m, state, &healed[i], giver.gives);
+	return 0;
+}
+
 static int copy_candidates(struct rfs_merge *m, struct rfs_state *state,
 			   const struct rfs_candidate *from, size_t n,
+			   const struct rfs_healed *healed, size_t nhealed,
 			   struct rfs_error *err)
 {
-	int r;
+	int r = 0;
 
-	m->candidates = calloc(n, sizeof(*m->candidates));
-	m->ids = calloc(n, sizeof(*m->ids));
-	if (!m->candidates || !m->ids)
+	m->candidates = calloc(n + 1, sizeof(*m->candidates));
+	m->givers = calloc(n + nhealed + 1, sizeof(*m->givers));
+	if (!m->candidates || !m->givers)
 		return rfs_no_memory(err);
-	for (size_t k = 0; k < n; k++) {
-		r = rfs_state_source_id(state, from[k].origin->name, &m->ids[k],
-					err);
-		if (r < 0)
-			return r;
+	for (size_t k = 0; k < n; k++)
 		m->candidates[k] = from[k];
-		if (from[k].reader)
-			rfs_reader_ref(from[k].reader);
-		m->ncandidates++;
-	}
-	return 0;
+	m->ncandidates = n;
+	for (size_t k = 0; k < n && r == 0; k++)
+		r = add_candidate(m, state, k, healed, nhealed, err);
+	return r;
 }
 
 /* The size is a choice too: with the first source away, or back, it would be
@@ -659,7 +723,7 @@ static int choose_size(struct rfs_merge *m, struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *was = NULL;
 	char is[32];
-	uint64_t size = rfs_reader_size(first_open(m)->reader);
+	uint64_t size = rfs_reader_size(first_open(m));
 	char *end;
 	int r;
 
@@ -687,16 +751,19 @@ static int choose_size(struct rfs_merge *m, struct rfs_error *err)
 /* What tells by itself what is file data; NULL: it is not there. */
 static struct rfs_reader *freshest(const struct rfs_merge *m)
 {
-	for (size_t k = 0; k < m->ncandidates; k++)
-		if (is_fresh(m, k) && m->candidates[k].reader)
-			return m->candidates[k].reader;
+	for (size_t k = 0; k < m->ngivers; k++)
+		if (m->givers[k].gives == RFS_FRESH && m->givers[k].reader)
+			return m->givers[k].reader;
 	return NULL;
 }
 
-int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
-		   struct rfs_merge_policy policy,
-		   const struct rfs_candidate *candidates, size_t ncandidates,
-		   struct rfs_merge **ret, struct rfs_error *err)
+int rfs_merge_open_healed(const char *id, const char *name,
+			  struct rfs_state *state,
+			  struct rfs_merge_policy policy,
+			  const struct rfs_candidate *candidates,
+			  size_t ncandidates, const struct rfs_healed *healed,
+			  size_t nhealed, struct rfs_merge **ret,
+			  struct rfs_error *err)
 {
 	struct rfs_merge *m = calloc(1, sizeof(*m));
 	int r;
@@ -705,7 +772,8 @@ int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
 		return rfs_no_memory(err);
 	m->name = strdup(name);
 	m->policy = policy;
-	r = m->name ? copy_candidates(m, state, candidates, ncandidates, err)
+	r = m->name ? copy_candidates(m, state, candidates, ncandidates, healed,
+				      nhealed, err)
 		    : rfs_no_memory(err);
 	if (r == 0 && !first_open(m))
 		r = rfs_fail(
@@ -729,16 +797,25 @@ int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
 	return 0;
 }
 
+int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
+		   struct rfs_merge_policy policy,
+		   const struct rfs_candidate *candidates, size_t ncandidates,
+		   struct rfs_merge **ret, struct rfs_error *err)
+{
+	return rfs_merge_open_healed(id, name, state, policy, candidates,
+				     ncandidates, NULL, 0, ret, err);
+}
+
 void rfs_merge_close(struct rfs_merge *m)
 {
 	if (!m)
 		return;
 	rfs_kept_close(&m->choices);
 	rfs_nature_close(m->nature);
-	for (size_t k = 0; k < m->ncandidates; k++)
-		rfs_reader_unref(m->candidates[k].reader);
+	for (size_t k = 0; k < m->ngivers; k++)
+		rfs_reader_unref(m->givers[k].reader);
+	free(m->givers);
 	free(m->candidates);
-	free(m->ids);
 	free(m->name);
 	free(m);
 }
@@ -750,14 +827,14 @@ uint64_t rfs_merge_size(const struct rfs_merge *m)
 
 uint64_t rfs_merge_reach(const struct rfs_merge *m)
 {
-	uint64_t now = rfs_reader_size(first_open(m)->reader);
+	uint64_t now = rfs_reader_size(first_open(m));
 
 	return now > m->size ? now : m->size;
 }
 
 uint64_t rfs_merge_allocated(const struct rfs_merge *m)
 {
-	return rfs_reader_allocated(first_open(m)->reader);
+	return rfs_reader_allocated(first_open(m));
 }
 
 uint64_t rfs_merge_version(const struct rfs_merge *m)
@@ -774,9 +851,9 @@ int rfs_merge_forget(struct rfs_merge *m, struct rfs_error *err)
 {
 	int r = rfs_kept_forget(&m->choices, err);
 
-	for (size_t k = 0; k < m->ncandidates && r == 0; k++)
-		if (m->candidates[k].reader)
-			r = rfs_reader_renew(m->candidates[k].reader, err);
+	for (size_t k = 0; k < m->ngivers && r == 0; k++)
+		if (m->givers[k].reader)
+			r = rfs_reader_renew(m->givers[k].reader, err);
 	if (r == 0)
 		r = rfs_nature_forget(m->nature, m->choices.state,
 				      m->choices.object, err);

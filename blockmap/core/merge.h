@@ -29,6 +29,16 @@ struct rfs_candidate {
 	bool is_same_generation;
 };
 
+/* What is read of a candidate where its own tables are lost and another copy's
+ * are not (rule 5).  It is asked right after the candidate. */
+struct rfs_healed {
+	struct rfs_reader *reader;
+	size_t candidate;		    /* whose bytes these are */
+	const struct rfs_origin *healed_by; /* whose tables tell where */
+	const char *name; /* in the state; no source has such a one */
+	bool is_unproved; /* what it gives is of the state "unproved" */
+};
+
 struct rfs_merge_policy {
 	bool withhold_stale; /* fill = none: a stale block is not served */
 	/* fill = data: it is served where this finds file data; else NULL. */
@@ -56,6 +66,14 @@ int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
 		   struct rfs_merge_policy policy,
 		   const struct rfs_candidate *candidates, size_t ncandidates,
 		   struct rfs_merge **ret, struct rfs_error *err);
+/* The same with what can be healed of them. */
+int rfs_merge_open_healed(const char *id, const char *name,
+			  struct rfs_state *state,
+			  struct rfs_merge_policy policy,
+			  const struct rfs_candidate *candidates,
+			  size_t ncandidates, const struct rfs_healed *healed,
+			  size_t nhealed, struct rfs_merge **ret,
+			  struct rfs_error *err);
 void rfs_merge_close(struct rfs_merge *m);
 
 /* The disk's size, as it was when its first block was chosen. */

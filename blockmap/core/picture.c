@@ -16,7 +16,8 @@ static struct rfs_picture_key key_of(const struct rfs_report_item *item)
 				       0 };
 
 	if (item->state == RFS_LOCAL &&
-	    (item->was == RFS_LOST || item->was == RFS_STALE))
+	    (item->was == RFS_LOST || item->was == RFS_STALE ||
+	     item->was == RFS_UNPROVED))
 		key.was = item->was;
 	return key;
 }
@@ -25,8 +26,9 @@ static struct rfs_picture_key key_of(const struct rfs_report_item *item)
 static int rank(const struct rfs_picture_key *key)
 {
 	static const int ranks[RFS_BLOCK_STATES] = {
-		[RFS_LOST] = 0,	 [RFS_STALE] = 1, [RFS_UNREAD] = 4,
-		[RFS_LOCAL] = 5, [RFS_FRESH] = 6, [RFS_ZERO] = 7,
+		[RFS_LOST] = 0,	    [RFS_STALE] = 1, [RFS_UNREAD] = 4,
+		[RFS_UNPROVED] = 1, [RFS_LOCAL] = 5, [RFS_FRESH] = 6,
+		[RFS_ZERO] = 7,
 	};
 
 	if (key->was != key->state)

@@ -10,7 +10,7 @@ static bool is_alike(const struct rfs_report_item *a,
 		     const struct rfs_report_item *b)
 {
 	return a->state == b->state && a->was == b->was &&
-	       a->origin == b->origin;
+	       a->origin == b->origin && a->healed_by == b->healed_by;
 }
 
 int rfs_report_add(struct rfs_report *report,
@@ -51,12 +51,23 @@ void rfs_report_totals(const struct rfs_report *report,
 			report->items[i].range.len;
 }
 
+uint64_t rfs_report_healed(const struct rfs_report *report)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < report->count; i++)
+		if (report->items[i].healed_by)
+			n += report->items[i].range.len;
+	return n;
+}
+
 const char *rfs_block_state_name(enum rfs_block_state state)
 {
 	static const char *const names[RFS_BLOCK_STATES] = {
-		[RFS_UNREAD] = "unread", [RFS_FRESH] = "fresh",
-		[RFS_STALE] = "stale",	 [RFS_LOST] = "lost",
-		[RFS_ZERO] = "hole",	 [RFS_LOCAL] = "local",
+		[RFS_UNREAD] = "unread",     [RFS_FRESH] = "fresh",
+		[RFS_STALE] = "stale",	     [RFS_LOST] = "lost",
+		[RFS_ZERO] = "hole",	     [RFS_LOCAL] = "local",
+		[RFS_UNPROVED] = "unproved",
 	};
 
 	return names[state];
@@ -71,6 +82,8 @@ char rfs_block_state_letter(enum rfs_block_state state)
 		return '/';
 	case RFS_LOST:
 		return '-';
+	case RFS_UNPROVED:
+		return '*';
 	default:
 		return '+';
 	}

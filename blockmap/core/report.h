@@ -13,12 +13,13 @@
 #include "core/reader.h"
 
 enum rfs_block_state {
-	RFS_UNREAD, /* not asked for yet */
-	RFS_FRESH,  /* from the freshest source, or proved equal to it */
-	RFS_STALE,  /* from an older one */
-	RFS_LOST,   /* no source can read it */
-	RFS_ZERO,   /* "hole": known to be zero, without storage */
-	RFS_LOCAL,  /* written by the user */
+	RFS_UNREAD,   /* not asked for yet */
+	RFS_FRESH,    /* from the freshest source, or proved equal to it */
+	RFS_STALE,    /* from an older one */
+	RFS_LOST,     /* no source can read it */
+	RFS_ZERO,     /* "hole": known to be zero, without storage */
+	RFS_LOCAL,    /* written by the user */
+	RFS_UNPROVED, /* by a table entry of another copy, which may be wrong */
 	RFS_BLOCK_STATES,
 };
 
@@ -30,6 +31,9 @@ struct rfs_report_item {
 	enum rfs_block_state was;
 	/* Who gave it; NULL for unread, lost, hole and local. */
 	const struct rfs_origin *origin;
+	/* Whose tables led there, where the giver's own are lost (rule 5); NULL:
+	 * its own. */
+	const struct rfs_origin *healed_by;
 };
 
 /* Zero it to begin; it owns 'items'. */
@@ -48,10 +52,13 @@ void rfs_report_fini(struct rfs_report *report);
 void rfs_report_totals(const struct rfs_report *report,
 		       uint64_t ret_totals[RFS_BLOCK_STATES]);
 
+/* Bytes that are healed: found by another copy's tables, whatever their state. */
+uint64_t rfs_report_healed(const struct rfs_report *report);
+
 /* "fresh", "hole", ... */
 const char *rfs_block_state_name(enum rfs_block_state state);
 
-/* Its letter in a mapfile of the merged view: + / - ? */
+/* Its letter in a mapfile of the merged view: + / - ? and * for unproved. */
 char rfs_block_state_letter(enum rfs_block_state state);
 
 #endif /* RESCUEFS_CORE_REPORT_H */

@@ -24,9 +24,11 @@ int rfs_view_open(const struct rfs_view_config *config, struct rfs_view **ret,
 	if (!v)
 		return rfs_no_memory(err);
 	v->name = strdup(config->name);
-	r = v->name ? rfs_merge_open(config->id, config->name, config->state,
-				     config->policy, config->candidates,
-				     config->ncandidates, &v->merge, err)
+	r = v->name ? rfs_merge_open_healed(config->id, config->name,
+					    config->state, config->policy,
+					    config->candidates,
+					    config->ncandidates, config->healed,
+					    config->nhealed, &v->merge, err)
 		    : rfs_no_memory(err);
 	if (r == 0)
 		r = rfs_overlay_open(config->id, config->state,
@@ -263,16 +265,19 @@ static int report_local(struct rfs_view *view, struct rfs_range range,
 {
 	struct rfs_range below = rfs_range_cut(
 		range, rfs_range(0, rfs_merge_reach(view->merge)));
-	struct rfs_report_item item = { rfs_range_to(rfs_range_end(below),
-						     rfs_range_end(range)),
-					RFS_LOCAL, RFS_LOCAL, NULL };
+	struct rfs_report_item item = {
+		.range = rfs_range_to(rfs_range_end(below),
+				      rfs_range_end(range)),
+		.state = RFS_LOCAL,
+		.was = RFS_LOCAL,
+	};
 	struct rfs_report was = { 0 };
 	int r;
 
 	r = rfs_merge_report(view->merge, below, &was, err);
 	for (size_t i = 0; i < was.count && r == 0; i++) {
 		was.items[i].state = RFS_LOCAL;
-		was.items[i].origin = NULL;
+		was.items[i].origin = was.items[i].healed_by = NULL;
 		if (rfs_report_add(out, &was.items[i]) < 0)
 			r = rfs_no_memory(err);
 	}
@@ -287,7 +292,8 @@ static int report_local(struct rfs_view *view, struct rfs_range range,
 static int report_run(struct rfs_view *view, struct rfs_run run,
 		      struct rfs_report *out, struct rfs_error *err)
 {
-	struct rfs_report_item item = { run.range, RFS_LOST, RFS_LOST, NULL };
+	struct rfs_report_item item = { run.range, RFS_LOST, RFS_LOST, NULL,
+					NULL };
 
 	if (run.value == RFS_OVERLAY_NONE)
 		return rfs_merge_report(view->merge, run.range, out, err);

@@ -23,6 +23,8 @@ struct rfs_view_config {
 	/* Freshest first; the view takes its own references. */
 	const struct rfs_candidate *candidates;
 	size_t ncandidates;
+	const struct rfs_healed *healed; /* of the candidates; may be NULL */
+	size_t nhealed;
 };
 
 /* Errors: -EIO if no candidate could be opened, or what the state said. */

@@ -40,6 +40,7 @@ static int class_of(struct finding *f, const struct rfs_report_item *item,
 		    uint32_t *ret)
 {
 	struct class c = {
+		/* Unproved is no better than stale: it may be wrong. */
 		.state = item->state == RFS_LOST ? RFS_LOSS_LOST
 						 : RFS_LOSS_STALE,
 		.origin = item->origin,
@@ -67,9 +68,11 @@ static int ask(struct finding *f, const struct rfs_report_item *item)
 
 	if (item->state == RFS_LOCAL && item->was == RFS_LOST)
 		out->overwritten_lost += item->range.len;
-	if (item->state == RFS_LOCAL && item->was == RFS_STALE)
+	if (item->state == RFS_LOCAL &&
+	    (item->was == RFS_STALE || item->was == RFS_UNPROVED))
 		out->overwritten_stale += item->range.len;
-	if (item->state != RFS_LOST && item->state != RFS_STALE)
+	if (item->state != RFS_LOST && item->state != RFS_STALE &&
+	    item->state != RFS_UNPROVED)
 		return 0;
 	r = class_of(f, item, &label);
 	if (r < 0)

@@ -103,7 +103,8 @@ static const struct rfs_reader_ops viewed_ops = {
 
 static bool is_loss(const struct rfs_report_item *item)
 {
-	return item->state == RFS_LOST || item->state == RFS_STALE;
+	return item->state == RFS_LOST || item->state == RFS_STALE ||
+	       item->state == RFS_UNPROVED;
 }
 
 static bool is_same_item(const struct rfs_report_item *a,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /* A qcow2 image as a reader: opening, and the table of functions. */
-#include "readers/qcow2.h"
+#include "readers/qcow2_heal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -150,26 +150,30 @@ static int read_whole_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 
 /* An L1 of zeros is doubted at the first use, not at open: that only reads
  * what it must. */
-static struct rfs_qcow2_walk begin(struct rfs_qcow2 *q, struct rfs_range range)
+static struct rfs_qcow2_walk begin(struct rfs_qcow2 *q, struct rfs_range range,
+				   const struct rfs_qcow2_healer *healer)
 {
 	if (q->l1_zero)
 		rfs_qcow2_suspect(q);
 	return (struct rfs_qcow2_walk){ .q = q,
 					.pos = range.off,
-					.end = rfs_range_end(range) };
+					.end = rfs_range_end(range),
+					.healer = healer };
 }
 
-static int qcow2_read(void *state, struct rfs_range range, void *buf,
-		      struct rfs_ranges *bad, struct rfs_error *err)
+int rfs_qcow2_read_as(struct rfs_qcow2 *q,
+		      const struct rfs_qcow2_healer *healer,
+		      struct rfs_range range, void *buf, struct rfs_ranges *bad,
+		      struct rfs_error *err)
 {
-	struct rfs_qcow2_walk walk = begin(state, range);
+	struct rfs_qcow2_walk walk = begin(q, range, healer);
 	struct rfs_qcow2_run run = { .guest.len = 1 };
 	int r, worst = 0;
 
 	/* The text tells of the first failure. */
 	while (!(r = rfs_qcow2_walk_next(&walk, &run, worst ? NULL : err)) &&
 	       run.guest.len) {
-		r = read_whole_run(state, &run,
+		r = read_whole_run(q, &run,
 				   (uint8_t *)buf + (run.guest.off - range.off),
 				   bad, worst ? NULL : err);
 		if (r < 0 && !rfs_read_is_partial(r))
@@ -179,6 +183,12 @@ static int qcow2_read(void *state, struct rfs_range range, void *buf,
 	}
 	rfs_qcow2_walk_fini(&walk);
 	return r < 0 ? r : worst;
+}
+
+static int qcow2_read(void *state, struct rfs_range range, void *buf,
+		      struct rfs_ranges *bad, struct rfs_error *err)
+{
+	return rfs_qcow2_read_as(state, NULL, range, buf, bad, err);
 }
 
 static int add(struct rfs_extents *out, struct rfs_range range,
@@ -248,20 +258,28 @@ static int extents_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 	}
 }
 
-static int qcow2_extents(void *state, struct rfs_range range,
-			 struct rfs_extents *out, struct rfs_error *err)
+int rfs_qcow2_extents_as(struct rfs_qcow2 *q,
+			 const struct rfs_qcow2_healer *healer,
+			 struct rfs_range range, struct rfs_extents *out,
+			 struct rfs_error *err)
 {
-	struct rfs_qcow2_walk walk = begin(state, range);
+	struct rfs_qcow2_walk walk = begin(q, range, healer);
 	struct rfs_qcow2_run run;
 	int r;
 
 	while (!(r = rfs_qcow2_walk_next(&walk, &run, err)) && run.guest.len) {
-		r = extents_run(state, &run, out, err);
+		r = extents_run(q, &run, out, err);
 		if (r < 0)
 			break;
 	}
 	rfs_qcow2_walk_fini(&walk);
 	return r;
+}
+
+static int qcow2_extents(void *state, struct rfs_range range,
+			 struct rfs_extents *out, struct rfs_error *err)
+{
+	return rfs_qcow2_extents_as(state, NULL, range, out, err);
 }
 
 static int add_trace(struct rfs_trace *out, struct rfs_range range,
@@ -337,20 +355,28 @@ static int trace_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 		rfs_reader_origin(q->file), err);
 }
 
-static int qcow2_trace(void *state, struct rfs_range range,
-		       struct rfs_trace *out, struct rfs_error *err)
+int rfs_qcow2_trace_as(struct rfs_qcow2 *q,
+		       const struct rfs_qcow2_healer *healer,
+		       struct rfs_range range, struct rfs_trace *out,
+		       struct rfs_error *err)
 {
-	struct rfs_qcow2_walk walk = begin(state, range);
+	struct rfs_qcow2_walk walk = begin(q, range, healer);
 	struct rfs_qcow2_run run;
 	int r;
 
 	while (!(r = rfs_qcow2_walk_next(&walk, &run, err)) && run.guest.len) {
-		r = trace_run(state, &run, out, err);
+		r = trace_run(q, &run, out, err);
 		if (r < 0)
 			break;
 	}
 	rfs_qcow2_walk_fini(&walk);
 	return r;
+}
+
+static int qcow2_trace(void *state, struct rfs_range range,
+		       struct rfs_trace *out, struct rfs_error *err)
+{
+	return rfs_qcow2_trace_as(state, NULL, range, out, err);
 }
 
 /* 'guest' of the disk lies from 'off' on in another reader. */
@@ -392,7 +418,7 @@ static int seats_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 static int qcow2_seats(void *state, struct rfs_range range,
 		       struct rfs_seats *out, struct rfs_error *err)
 {
-	struct rfs_qcow2_walk walk = begin(state, range);
+	struct rfs_qcow2_walk walk = begin(state, range, NULL);
 	struct rfs_qcow2_run run;
 	int r;
 
@@ -423,6 +449,9 @@ static void qcow2_close(void *state)
 
 	rfs_qcow2_cache_fini(&q->cache);
 	rfs_qcow2_shelf_fini(&q->shelf);
+	rfs_qcow2_census_free(atomic_load(&q->census));
+	pthread_cond_destroy(&q->counted);
+	pthread_mutex_destroy(&q->counting);
 	rfs_qcow2_table_fini(&q->l1);
 	rfs_reader_unref(q->file);
 	rfs_reader_unref(q->backing);
@@ -441,6 +470,11 @@ static const struct rfs_reader_ops qcow2_ops = {
 	.allocated = qcow2_allocated,
 	.close = qcow2_close,
 };
+
+struct rfs_qcow2 *rfs_qcow2_of(struct rfs_reader *image)
+{
+	return rfs_reader_state(image, &qcow2_ops);
+}
 
 static void note_header(const struct rfs_qcow2 *q)
 {
@@ -529,9 +563,16 @@ static int init(struct rfs_qcow2 *q, const struct rfs_qcow2_parts *parts,
 	q->file = rfs_reader_ref(parts->file);
 	q->notes = parts->notes;
 	rfs_qcow2_shelf_init(&q->shelf);
-	r = rfs_qcow2_header_read(q->file, &q->header, err);
+	pthread_mutex_init(&q->counting, NULL);
+	pthread_cond_init(&q->counted, NULL);
+	r = rfs_qcow2_header_read(parts->header ? parts->header : q->file,
+				  &q->header, err);
 	if (r < 0)
 		return r;
+	/* What it says of its own cluster is said of another file's. */
+	q->is_borrowed = parts->header;
+	if (q->is_borrowed)
+		q->header.bitmaps = q->header.features = rfs_range(0, 0);
 	derive(q);
 	if (q->has_backing && parts->backing)
 		q->backing = rfs_reader_ref(parts->backing);

@@ -95,6 +95,7 @@ struct rfs_qcow2_l2 {
 	unsigned int refs;
 	bool loading;
 	bool detached; /* late: no longer in the cache, gone with its last user */
+	bool is_zero;			    /* set before others know of it */
 	struct rfs_qcow2_l2 *chain;	    /* next of the same bucket */
 	struct rfs_qcow2_l2 *newer, *older; /* in the order of last use */
 };
@@ -126,6 +127,9 @@ struct rfs_qcow2_shelf {
 	unsigned int next; /* the slot to be replaced next */
 };
 
+struct rfs_qcow2_census;
+struct rfs_qcow2_healing;
+
 struct rfs_qcow2 {
 	struct rfs_reader *file;
 	struct rfs_reader *backing; /* NULL: missing, or the header has none */
@@ -133,6 +137,7 @@ struct rfs_qcow2 {
 	struct rfs_notes *notes;
 	struct rfs_qcow2_header header;
 	bool has_backing, has_data_file, extended, data_raw;
+	bool is_borrowed; /* the header is another copy's: this one's is lost */
 	uint32_t cluster_bits;
 	uint32_t entry_size; /* bytes of an L2 entry: 8, or 16 if extended */
 	uint32_t span_bits;  /* log2 of what one L2 table maps */
@@ -144,6 +149,14 @@ struct rfs_qcow2 {
 	struct rfs_qcow2_shelf shelf;
 	atomic_uint noted;     /* bits: which kinds of damage were noted */
 	atomic_flag suspected; /* the doubts were looked into */
+	pthread_mutex_t
+		counting; /* guards the next, and who takes the census */
+	bool is_counting;
+	pthread_cond_t counted;
+	_Atomic(struct rfs_qcow2_census *) census; /* NULL: not taken yet */
+	/* Who may know better than the tables; NULL: nobody.  Set before others
+	 * know of the image. */
+	struct rfs_qcow2_healing *healing;
 };
 
 /* Tables: the one place where entries come from.  Whoever learns to heal them
@@ -171,7 +184,21 @@ struct rfs_qcow2_entry {
 	/* Extended entries that are UNALLOCATED, ZERO or STORED: a bit a
 	 * subcluster; what is in neither is unallocated. */
 	uint32_t stored, zero;
+	int odd; /* INVALID: why; else -1 */
+	/* Another copy's: what was not stored when it was taken may be by now. */
+	bool is_healed;
 };
+
+/* The same of an entry's own bytes, wherever they come from; 'bitmap' is of an
+ * extended one.  'guest' is the start of a cluster. */
+struct rfs_qcow2_entry rfs_qcow2_decode(const struct rfs_qcow2 *q,
+					uint64_t entry, uint64_t bitmap,
+					uint64_t guest);
+
+/* The bytes themselves; false where they could not be read. */
+bool rfs_qcow2_l2_raw(const struct rfs_qcow2 *q,
+		      const struct rfs_qcow2_table *l2, uint64_t guest,
+		      uint64_t *ret_entry, uint64_t *ret_bitmap);
 
 struct rfs_qcow2_entry rfs_qcow2_l2_entry(struct rfs_qcow2 *q,
 					  const struct rfs_qcow2_table *l2,
@@ -196,7 +223,10 @@ struct rfs_qcow2_run {
 struct rfs_qcow2_walk {
 	struct rfs_qcow2 *q;
 	uint64_t pos, end;
-	struct rfs_qcow2_l2 *l2;    /* the table last used */
+	struct rfs_qcow2_l2 *l2; /* the table last used */
+	/* NULL: what the image's own tables say; else what can be healed of
+	 * it, and only that. */
+	const struct rfs_qcow2_healer *healer;
 	struct rfs_qcow2_run ahead; /* found already, if not empty */
 };
 

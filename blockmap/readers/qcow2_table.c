@@ -176,25 +176,23 @@ enum rfs_qcow2_kind rfs_qcow2_l1_entry(struct rfs_qcow2 *q, uint64_t index,
 	return RFS_QCOW2_STORED;
 }
 
-static struct rfs_qcow2_entry packed_entry(struct rfs_qcow2 *q, uint64_t entry,
-					   uint64_t guest)
+static struct rfs_qcow2_entry packed_entry(const struct rfs_qcow2 *q,
+					   uint64_t entry)
 {
 	uint64_t host = rfs_qcow2_packed_host(q, entry);
 	struct rfs_qcow2_entry e = {
 		.kind = RFS_QCOW2_PACKED,
 		.host = host,
 		.packed = rfs_qcow2_packed_len(q, entry),
+		.odd = -1,
 	};
-	int odd = -1;
 
 	if (q->has_data_file)
-		odd = ODD_PACKED_EXTERNAL;
+		e.odd = ODD_PACKED_EXTERNAL;
 	else if (host < q->cluster_size)
-		odd = ODD_HEADER;
+		e.odd = ODD_HEADER;
 	else if (host >= q->file_size)
-		odd = ODD_BEYOND;
-	if (odd >= 0)
-		e.kind = invalid(q, odd, "L2", entry, guest);
+		e.odd = ODD_BEYOND;
 	return e;
 }
 
@@ -206,12 +204,13 @@ static int odd_host(const struct rfs_qcow2 *q, uint64_t host, uint64_t guest)
 	return host == guest ? -1 : ODD_DATA_FILE;
 }
 
-static struct rfs_qcow2_entry standard_entry(struct rfs_qcow2 *q,
+static struct rfs_qcow2_entry standard_entry(const struct rfs_qcow2 *q,
 					     uint64_t entry, uint64_t guest)
 {
 	uint64_t host = entry & RFS_QCOW2_OFFSET_MASK;
-	struct rfs_qcow2_entry e = { .kind = RFS_QCOW2_STORED, .host = host };
-	int odd = -1;
+	struct rfs_qcow2_entry e = { .kind = RFS_QCOW2_STORED,
+				     .host = host,
+				     .odd = -1 };
 
 	if (!(entry & ~L2_ZERO)) {
 		e.kind = entry ? RFS_QCOW2_ZERO : RFS_QCOW2_UNALLOCATED;
@@ -219,18 +218,16 @@ static struct rfs_qcow2_entry standard_entry(struct rfs_qcow2 *q,
 		/* Preallocated, maybe: its storage is never read. */
 		e.kind = RFS_QCOW2_ZERO;
 		if (!q->has_data_file && host & (q->cluster_size - 1))
-			odd = ODD_MISALIGNED;
+			e.odd = ODD_MISALIGNED;
 	} else {
-		odd = odd_host(q, host, guest);
+		e.odd = odd_host(q, host, guest);
 	}
 	if (entry & L2_ZERO && q->header.version < 3)
-		odd = ODD_ZERO_V2;
-	if (odd >= 0)
-		e.kind = invalid(q, odd, "L2", entry, guest);
+		e.odd = ODD_ZERO_V2;
 	return e;
 }
 
-static struct rfs_qcow2_entry extended_entry(struct rfs_qcow2 *q,
+static struct rfs_qcow2_entry extended_entry(const struct rfs_qcow2 *q,
 					     uint64_t entry, uint64_t bitmap,
 					     uint64_t guest)
 {
@@ -240,50 +237,60 @@ static struct rfs_qcow2_entry extended_entry(struct rfs_qcow2 *q,
 		.host = host,
 		.stored = (uint32_t)bitmap,
 		.zero = (uint32_t)(bitmap >> 32),
+		.odd = -1,
 	};
-	int odd = -1;
 
 	if (e.stored & e.zero || (!entry && e.stored))
-		odd = ODD_SUBCLUSTERS;
+		e.odd = ODD_SUBCLUSTERS;
 	else if (entry & L2_ZERO)
-		odd = ODD_RESERVED;
+		e.odd = ODD_RESERVED;
 	else if (e.stored)
-		odd = odd_host(q, host, guest);
-	if (odd >= 0)
-		e.kind = invalid(q, odd, "L2", entry, guest);
+		e.odd = odd_host(q, host, guest);
 	return e;
 }
 
-static struct rfs_qcow2_entry decode(struct rfs_qcow2 *q, uint64_t entry,
-				     uint64_t bitmap, uint64_t guest)
+struct rfs_qcow2_entry rfs_qcow2_decode(const struct rfs_qcow2 *q,
+					uint64_t entry, uint64_t bitmap,
+					uint64_t guest)
 {
-	struct rfs_qcow2_entry e = { .kind = RFS_QCOW2_INVALID };
+	struct rfs_qcow2_entry e = { .odd = ODD_RESERVED };
 
 	if (entry & RFS_QCOW2_PACKED_BIT)
-		return packed_entry(q, entry, guest);
-	if (entry & L2_RESERVED)
-		invalid(q, ODD_RESERVED, "L2", entry, guest);
-	else if (q->extended)
-		e = extended_entry(q, entry, bitmap, guest);
-	else
-		e = standard_entry(q, entry, guest);
+		e = packed_entry(q, entry);
+	else if (!(entry & L2_RESERVED))
+		e = q->extended ? extended_entry(q, entry, bitmap, guest)
+				: standard_entry(q, entry, guest);
+	if (e.odd >= 0)
+		e.kind = RFS_QCOW2_INVALID;
 	return e;
+}
+
+bool rfs_qcow2_l2_raw(const struct rfs_qcow2 *q,
+		      const struct rfs_qcow2_table *l2, uint64_t guest,
+		      uint64_t *ret_entry, uint64_t *ret_bitmap)
+{
+	uint64_t in_span = guest & ((1ull << q->span_bits) - 1);
+	uint64_t at = (in_span >> q->cluster_bits) * q->entry_size;
+
+	*ret_bitmap = 0;
+	return rfs_qcow2_table_get(l2, at, ret_entry) &&
+	       (!q->extended || rfs_qcow2_table_get(l2, at + 8, ret_bitmap));
 }
 
 struct rfs_qcow2_entry rfs_qcow2_l2_entry(struct rfs_qcow2 *q,
 					  const struct rfs_qcow2_table *l2,
 					  uint64_t guest)
 {
-	uint64_t in_span = guest & ((1ull << q->span_bits) - 1);
-	uint64_t at = (in_span >> q->cluster_bits) * q->entry_size;
-	struct rfs_qcow2_entry e = { .kind = RFS_QCOW2_UNKNOWN };
-	uint64_t entry, bitmap = 0;
+	struct rfs_qcow2_entry e = { .kind = RFS_QCOW2_UNKNOWN, .odd = -1 };
+	uint64_t entry, bitmap;
 
-	if (rfs_qcow2_table_get(l2, at, &entry) &&
-	    (!q->extended || rfs_qcow2_table_get(l2, at + 8, &bitmap)))
-		e = decode(q, entry, bitmap, guest & ~(q->cluster_size - 1));
+	guest &= ~(q->cluster_size - 1);
+	if (rfs_qcow2_l2_raw(q, l2, guest, &entry, &bitmap))
+		e = rfs_qcow2_decode(q, entry, bitmap, guest);
 	else if (l2->late)
 		e.kind = RFS_QCOW2_LATE;
+	if (e.odd >= 0)
+		invalid(q, e.odd, "L2", entry, guest);
 	return e;
 }
 
@@ -433,10 +440,12 @@ static int load(struct rfs_qcow2 *q, struct rfs_qcow2_l2 *l2,
 
 	pthread_mutex_lock(&c->lock);
 	l2->loading = false;
-	if (!r)
+	if (!r) {
 		l2->table = table;
-	else
+		l2->is_zero = rfs_qcow2_table_is_zero(&table);
+	} else {
 		drop(c, l2);
+	}
 	if (!r && table.late)
 		detach(c, l2);
 	pthread_cond_broadcast(&c->loaded);
@@ -444,8 +453,6 @@ static int load(struct rfs_qcow2 *q, struct rfs_qcow2_l2 *l2,
 	if (r < 0 || table.late)
 		return r;
 	note_lost(q, l2);
-	if (rfs_qcow2_table_is_zero(&l2->table))
-		rfs_qcow2_suspect(q);
 	return 0;
 }
 

@@ -53,6 +53,9 @@ struct rfs_qcow2_parts {
 	struct rfs_reader *backing;
 	struct rfs_reader *data;
 	struct rfs_notes *notes; /* outlives the reader; may be NULL */
+	/* NULL, or a copy of the image whose header stands in for this one's,
+	 * which is lost.  Read while opening only. */
+	struct rfs_reader *header;
 };
 
 int rfs_qcow2_open(const struct rfs_qcow2_parts *parts, struct rfs_reader **ret,
@@ -75,6 +78,79 @@ struct rfs_qcow2_info {
 int rfs_qcow2_info(struct rfs_reader *file, struct rfs_qcow2_info *ret,
 		   struct rfs_error *err);
 void rfs_qcow2_info_fini(struct rfs_qcow2_info *info);
+
+/* Another copy of a damaged image, whose tables say where the clusters of both
+ * lie, as long as none has moved (rule 5). */
+struct rfs_qcow2_witness {
+	const struct rfs_origin *origin; /* whose copy; outlives the reader */
+	/* Opens its file, when it is first asked for something.  Safe from any
+	 * thread. */
+	int (*open)(void *data, struct rfs_reader **ret, struct rfs_error *err);
+	void *data; /* outlives the reader */
+};
+
+struct rfs_qcow2_healing_config {
+	struct rfs_reader *image;		   /* of rfs_qcow2_open */
+	const struct rfs_qcow2_witness *witnesses; /* freshest first; copied */
+	size_t nwitnesses;
+	/* Its host may let go of clusters (discard), or nothing tells whether it
+	 * does: then nothing is proved.  A text says which; NULL: it does not. */
+	const char *may_move;
+	/* Where verdicts are kept, so that a view does not change with them (P4).
+	 * NULL: they live as long as the image. */
+	struct rfs_state *state;
+	const char *object;	 /* copied */
+	struct rfs_notes *notes; /* outlives the reader; may be NULL */
+};
+
+/* What is healed of one image.  Nothing is read or opened for it before an entry
+ * of a table turns out to be lost. */
+struct rfs_qcow2_healing;
+
+int rfs_qcow2_healing_new(const struct rfs_qcow2_healing_config *config,
+			  struct rfs_qcow2_healing **ret,
+			  struct rfs_error *err);
+struct rfs_qcow2_healing *
+rfs_qcow2_healing_unref(struct rfs_qcow2_healing *healing);
+
+/* The image's disk where its own tables do not tell where it lies and those of
+ * the given witness do; all else cannot be read from it.  With 'proved' only if
+ * nothing speaks against that witness, without it only if something does: what
+ * the two give never overlaps.  Where the header was lost too, all of the disk
+ * is read by the witness' header. */
+int rfs_qcow2_healed_open(struct rfs_qcow2_healing *healing, size_t witness,
+			  bool proved, struct rfs_reader **ret,
+			  struct rfs_error *err);
+
+/* How a witness compares, as far as it was asked. */
+enum rfs_qcow2_verdict {
+	RFS_QCOW2_NOT_ASKED,
+	RFS_QCOW2_UNFIT, /* not a copy of this image */
+	RFS_QCOW2_PROVED,
+	RFS_QCOW2_UNPROVED,
+};
+
+struct rfs_qcow2_testimony {
+	enum rfs_qcow2_verdict verdict;
+	uint64_t agree, contradict; /* entries readable in both */
+};
+
+void rfs_qcow2_healing_testimony(struct rfs_qcow2_healing *healing,
+				 size_t witness,
+				 struct rfs_qcow2_testimony *ret);
+
+/* Clusters that the refcounts say are in use and no table claims: written, or
+ * leaked, and nothing tells where they belong. */
+struct rfs_qcow2_orphans {
+	uint64_t clusters, bytes;
+	uint64_t first;	 /* where the first lies in the file */
+	bool is_partial; /* tables are lost: some of these are healed, perhaps */
+};
+
+/* False: 'image' is not of rfs_qcow2_open, or they were not counted yet.  With
+ * 'count' they are, by reading all tables: not of a disk to be spared. */
+bool rfs_qcow2_find_orphans(struct rfs_reader *image, bool count,
+			    struct rfs_qcow2_orphans *ret);
 
 /* How a file is compressed.  The end of its name tells, the magic number in its
  * first bytes confirms (P9). */

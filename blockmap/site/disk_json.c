@@ -13,6 +13,8 @@
 #include "core/cleanup.h"
 #include "core/mapfile.h"
 
+#define HEALED_MAX 256 /* ranges in a mapfile's comment */
+
 /* JSON is UTF-8; of a name that is not, every odd byte is written as \xNN. */
 static json_t *string_of_bytes(const char *text)
 {
@@ -129,23 +131,32 @@ static void put_totals(FILE *out, const struct rfs_report *report)
 			rfs_block_state_name(s), totals[s]);
 	fprintf(out,
 		"},\n  \"overwritten\": {\"stale\": %" PRIu64
-		", \"lost\": %" PRIu64 "},\n",
-		was[RFS_STALE], was[RFS_LOST]);
+		", \"lost\": %" PRIu64 "},\n  \"healed\": %" PRIu64 ",\n",
+		was[RFS_STALE] + was[RFS_UNPROVED], was[RFS_LOST],
+		rfs_report_healed(report));
 }
 
-static void put_extent(FILE *out, const struct rfs_report_item *item,
-		       const char *quoted_source)
+static int put_extent(FILE *out, const struct rfs_report_item *item,
+		      const char *quoted_source, struct rfs_error *err)
 {
+	int r = 0;
+
 	fprintf(out,
 		"{\"offset\": %" PRIu64 ", \"length\": %" PRIu64
 		", \"state\": \"%s\", \"source\": %s",
 		item->range.off, item->range.len,
 		rfs_block_state_name(item->state), quoted_source);
 	if (item->state == RFS_LOCAL &&
-	    (item->was == RFS_STALE || item->was == RFS_LOST))
+	    (item->was == RFS_STALE || item->was == RFS_LOST ||
+	     item->was == RFS_UNPROVED))
 		fprintf(out, ", \"was\": \"%s\"",
 			rfs_block_state_name(item->was));
+	if (item->healed_by) {
+		fputs(", \"healed\": ", out);
+		r = put_string(out, origin_name(item->healed_by), err);
+	}
 	fputs("}", out);
+	return r;
 }
 
 static int put_extents(FILE *out, const struct rfs_report *report,
@@ -164,7 +175,8 @@ static int put_extents(FILE *out, const struct rfs_report *report,
 				break;
 		}
 		fputs(i ? ",\n    " : "\n    ", out);
-		put_extent(out, &report->items[i], quoted);
+		if (put_extent(out, &report->items[i], quoted, err) < 0)
+			break;
 	}
 	fputs(report->count ? "\n  ]\n}\n" : "]\n}\n", out);
 	if (!quoted)
@@ -217,8 +229,31 @@ int rfs_disk_json(struct rfs_view *view, const char *name, FILE *out,
 	return r;
 }
 
+/* A mapfile has no letter for it: healed blocks are finished, and listed. */
+static void tell_healed(const struct rfs_report *report, FILE *out)
+{
+	size_t n = 0;
+
+	if (!rfs_report_healed(report))
+		return;
+	fprintf(out, "Healed by another copy's tables, %" PRIu64 " bytes:\n",
+		rfs_report_healed(report));
+	for (size_t i = 0; i < report->count; i++) {
+		const struct rfs_report_item *item = &report->items[i];
+
+		if (!item->healed_by || ++n > HEALED_MAX)
+			continue;
+		fprintf(out, "  0x%08" PRIX64 "  0x%08" PRIX64 "  by %s%s\n",
+			item->range.off, item->range.len, item->healed_by->name,
+			item->state == RFS_UNPROVED ? ", unproved" : "");
+	}
+	if (n > HEALED_MAX)
+		fprintf(out, "  and %zu more, in the JSON\n", n - HEALED_MAX);
+}
+
 /* The caller frees it; NULL: no memory. */
-static char *map_comment(struct rfs_view *view, const char *name)
+static char *map_comment(struct rfs_view *view, const char *name,
+			 const struct rfs_report *report)
 {
 	const struct rfs_candidate *c;
 	size_t n = rfs_view_candidates(view, &c), len;
@@ -229,7 +264,8 @@ static char *map_comment(struct rfs_view *view, const char *name)
 		return NULL;
 	fprintf(f,
 		"Disk %s, merged of its sources.\n"
-		"+ fresh, hole or local   / stale   - lost   ? unread\n"
+		"+ fresh, hole or local   / stale   - lost   ? unread   "
+		"* unproved\n"
 		"Sources, freshest first:\n",
 		name);
 	for (size_t i = 0; i < n; i++) {
@@ -238,6 +274,7 @@ static char *map_comment(struct rfs_view *view, const char *name)
 			c[i].origin ? c[i].origin->name : "?", c[i].kind, as_of,
 			c[i].error ? ": " : "", c[i].error ? c[i].error : "");
 	}
+	tell_healed(report, f);
 	if (fclose(f) == EOF) {
 		free(text);
 		return NULL;
@@ -259,14 +296,16 @@ static int fill_map(const struct rfs_report *report, struct rfs_mapfile *map,
 int rfs_disk_map(struct rfs_view *view, const char *name, FILE *out,
 		 struct rfs_error *err)
 {
-	RFS_CLEANUP_FREE char *comment = map_comment(view, name);
+	RFS_CLEANUP_FREE char *comment = NULL;
 	struct rfs_report report = { 0 };
 	struct rfs_mapfile map = { 0 };
 	int r;
 
-	if (!comment)
-		return rfs_no_memory(err);
 	r = rfs_view_report(view, &report, err);
+	if (r == 0) {
+		comment = map_comment(view, name, &report);
+		r = comment ? 0 : rfs_no_memory(err);
+	}
 	if (r == 0)
 		r = fill_map(&report, &map, err);
 	if (r == 0)

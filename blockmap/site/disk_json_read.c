@@ -121,8 +121,11 @@ static int add_extent(struct reading *rd, const json_t *extent,
 	    item.range.off != at || !item.range.len ||
 	    item.range.len > INT64_MAX - at)
 		return not_such(rd, "an extent makes no sense", err);
-	r = find_origin(rd, json_object_get(extent, "source"), &item.origin,
+	r = find_origin(rd, json_object_get(extent, "healed"), &item.healed_by,
 			err);
+	if (r == 0)
+		r = find_origin(rd, json_object_get(extent, "source"),
+				&item.origin, err);
 	if (r == 0 && rfs_report_add(rd->report, &item) < 0)
 		r = rfs_no_memory(err);
 	return r;

@@ -62,6 +62,9 @@ char *rfs_key_text(const struct rfs_disk *disk,
 			     as_of == RFS_TIME_UNKNOWN ? "" : " of ",
 			     as_of == RFS_TIME_UNKNOWN ? "" : age);
 		break;
+	case RFS_UNPROVED:
+		n = asprintf(&text, "unproved, from %s", name);
+		break;
 	case RFS_FRESH:
 		n = asprintf(&text, "fresh, from %s", name);
 		break;
@@ -157,6 +160,7 @@ static const char *hatch_of(const struct rfs_disk *disk,
 					      : "M1 1l6 6M7 1l-6 6";
 	case RFS_UNREAD:
 		return "M3.2 4h1.6";
+	case RFS_UNPROVED:
 	case RFS_STALE:
 		return hatches[source % HATCHES];
 	case RFS_FRESH:

@@ -53,6 +53,8 @@ struct rfs_disk {
 	struct rfs_copy *copies;
 	size_t ncopies;
 	const struct rfs_disk_rule *rule; /* or NULL */
+	/* By the domains' XML, of all sources. */
+	bool is_in_domain, is_unmapped;
 	/* Of a volume; each may be NULL. */
 	char *uuid;			     /* by its name or a domain's XML */
 	const struct rfs_instance *attached; /* whose domain has it */

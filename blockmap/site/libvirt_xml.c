@@ -216,6 +216,23 @@ static void read_attachment(const xmlNode *disk, struct rfs_domain *domain)
 		free(a.target);
 }
 
+static bool is_driver(const xmlNode *disk, const char *name, const char *value)
+{
+	char *said = attribute_at(disk, "driver", name);
+	bool is = said && strcmp(said, value) == 0;
+
+	free(said);
+	return is;
+}
+
+/* Zeros that are detected become zero clusters, and with discard holes. */
+static bool is_unmapped(const xmlNode *disk)
+{
+	return is_driver(disk, "discard", "unmap") ||
+	       is_driver(disk, "detect_zeroes", "on") ||
+	       is_driver(disk, "detect_zeroes", "unmap");
+}
+
 static int read_disks(const xmlNode *root, struct rfs_domain *domain)
 {
 	const xmlNode *devices = find(root, "devices"), *each = NULL;
@@ -240,6 +257,7 @@ static int read_disks(const xmlNode *root, struct rfs_domain *domain)
 		domain->disks[domain->ndisks++] = (struct rfs_domain_disk){
 			.file = file,
 			.format = attribute_at(each, "driver", "type"),
+			.is_unmapped = is_unmapped(each),
 		};
 	}
 	return 0;

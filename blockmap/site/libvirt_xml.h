@@ -17,6 +17,8 @@
 struct rfs_domain_disk {
 	char *file;
 	char *format;
+	/* The image lets go of clusters: discard='unmap', or detect_zeroes. */
+	bool is_unmapped;
 };
 
 /* Any string may be NULL; the uuids are in the usual form. */

@@ -18,6 +18,7 @@
 #include "readers/readers.h"
 #include "readers/rescue.h"
 #include "site/chain.h"
+#include "site/open_heal.h"
 #include "site/open_place.h"
 #include "site/rooted.h"
 #include "site/shelf.h"
@@ -35,6 +36,10 @@ struct rfs_opener {
 	struct rfs_shelf shelf; /* links of chains, and exports */
 	pthread_mutex_t lock;	/* guards all below */
 	struct texts errors;	/* what candidates point to */
+	struct {
+		struct rfs_opener_witness **items;
+		size_t count, room;
+	} witnesses;
 	/* A refresh: files that changed since they were rescued are taken as
 	 * they are now.  Set before others know of the opener. */
 	bool renews;
@@ -98,6 +103,9 @@ void rfs_opener_free(struct rfs_opener *op)
 	rfs_shelf_fini(&op->shelf);
 	rfs_unpacker_free(op->unpacker);
 	free_texts(&op->errors);
+	for (size_t i = 0; i < op->witnesses.count; i++)
+		free(op->witnesses.items[i]);
+	free(op->witnesses.items);
 	pthread_mutex_destroy(&op->lock);
 	free(op);
 }
@@ -117,6 +125,26 @@ static const char *keep_text(struct rfs_opener *op, struct texts *t,
 	}
 	pthread_mutex_unlock(&op->lock);
 	return copy;
+}
+
+const char *rfs_opener_keep_text(struct rfs_opener *op, const char *text)
+{
+	return keep_text(op, &op->errors, text);
+}
+
+struct rfs_opener_witness *rfs_opener_keep_witness(struct rfs_opener *op)
+{
+	struct rfs_opener_witness *w = calloc(1, sizeof(*w));
+
+	pthread_mutex_lock(&op->lock);
+	if (w && RFS_VEC_ROOM(&op->witnesses) == 0) {
+		op->witnesses.items[op->witnesses.count++] = w;
+	} else {
+		free(w);
+		w = NULL;
+	}
+	pthread_mutex_unlock(&op->lock);
+	return w;
 }
 
 int rfs_opener_file(struct rfs_opener *op, const struct rfs_source *src, int fd,
@@ -409,8 +437,8 @@ static int take_given(struct rfs_opener *op, const struct rfs_chain *link,
 }
 
 static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
-		  struct rfs_reader *file, struct rfs_reader **ret,
-		  struct rfs_error *err);
+		  struct rfs_reader *file, struct rfs_reader *header,
+		  struct rfs_reader **ret, struct rfs_error *err);
 
 /* Opens what a chain's next link names, decoded. */
 static int open_next(struct rfs_opener *op, const struct rfs_chain *next,
@@ -430,7 +458,7 @@ static int open_next(struct rfs_opener *op, const struct rfs_chain *next,
 	if (r == 0 || !rfs_is_own_want(r))
 		r = take_given(op, next, r, &file, err);
 	if (r == 0)
-		r = decode(op, next, file, ret, err);
+		r = decode(op, next, file, NULL, ret, err);
 	if (r == 0)
 		rfs_shelf_add(&op->shelf, key, *ret);
 	return r;
@@ -472,13 +500,15 @@ static int open_parent(struct rfs_opener *op, const struct rfs_chain *chain,
 	return 0;
 }
 
+/* 'header' is NULL but where it stands in for the file's own. */
 static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
-		  struct rfs_reader *file, struct rfs_reader **ret,
-		  struct rfs_error *err)
+		  struct rfs_reader *file, struct rfs_reader *header,
+		  struct rfs_reader **ret, struct rfs_error *err)
 {
 	RFS_CLEANUP_READER struct rfs_reader *backing = NULL;
 	RFS_CLEANUP_READER struct rfs_reader *data = NULL;
 	struct rfs_qcow2_parts parts = { .file = file,
+					 .header = header,
 					 .notes = &op->inv->site->notes };
 	struct rfs_chain here = *chain;
 	struct rfs_qcow2_info info;
@@ -488,7 +518,7 @@ static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
 		*ret = rfs_reader_ref(file);
 		return 0;
 	}
-	r = rfs_qcow2_info(file, &info, err);
+	r = rfs_qcow2_info(header ? header : file, &info, err);
 	if (r < 0)
 		return r;
 	here.virtual_size = info.virtual_size;
@@ -563,9 +593,28 @@ static int unpack_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 				 file, err);
 }
 
+static int open_unpacked(struct rfs_opener *op, const struct rfs_disk *disk,
+			 const struct rfs_copy *copy, bool healed,
+			 struct rfs_reader **ret, struct rfs_error *err)
+{
+	int r = open_copy_file(op, disk, copy, healed, ret, err);
+
+	if (r == 0 && copy->packing)
+		r = unpack_copy(op, disk, copy, healed, ret, err);
+	return r;
+}
+
+int rfs_opener_copy_file(struct rfs_opener *op, const struct rfs_disk *disk,
+			 const struct rfs_copy *copy, struct rfs_reader **ret,
+			 struct rfs_error *err)
+{
+	return open_unpacked(op, disk, copy, true, ret, err);
+}
+
 static int open_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 		     const struct rfs_copy *copy, bool healed,
-		     struct rfs_reader **ret, struct rfs_error *err)
+		     struct rfs_reader *header, struct rfs_reader **ret,
+		     struct rfs_error *err)
 {
 	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
 	struct rfs_chain chain = {
@@ -583,12 +632,15 @@ static int open_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 				"the result in the site file",
 				copy->source->origin.name, copy->path,
 				copy->format_name, copy->format_by);
-	r = open_copy_file(op, disk, copy, healed, &file, err);
-	if (r == 0 && copy->packing)
-		r = unpack_copy(op, disk, copy, healed, &file, err);
-	if (r < 0)
-		return r;
-	return decode(op, &chain, file, ret, err);
+	r = open_unpacked(op, disk, copy, healed, &file, err);
+	return r < 0 ? r : decode(op, &chain, file, header, ret, err);
+}
+
+int rfs_opener_copy_by(struct rfs_opener *op, const struct rfs_disk *disk,
+		       const struct rfs_copy *copy, struct rfs_reader *header,
+		       struct rfs_reader **ret, struct rfs_error *err)
+{
+	return open_copy(op, disk, copy, true, header, ret, err);
 }
 
 void rfs_opener_stop(struct rfs_opener *op)
@@ -600,7 +652,7 @@ int rfs_opener_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 		    const struct rfs_copy *copy, struct rfs_reader **ret,
 		    struct rfs_error *err)
 {
-	return open_copy(op, disk, copy, false, ret, err);
+	return open_copy(op, disk, copy, false, NULL, ret, err);
 }
 
 /* An earlier copy of the same generation already reads this one's file. */
@@ -614,6 +666,7 @@ static const struct rfs_copy *twin_of(const struct rfs_disk *disk, size_t at)
 
 static int open_candidate(struct rfs_opener *op, const struct rfs_disk *disk,
 			  size_t at, struct rfs_candidate *ret,
+			  struct rfs_opener_healed *healed,
 			  struct rfs_error *err)
 {
 	const struct rfs_copy *copy = &disk->copies[at];
@@ -628,9 +681,12 @@ static int open_candidate(struct rfs_opener *op, const struct rfs_disk *disk,
 		.generation = copy->generation,
 		.is_same_generation = twin == &disk->copies[0],
 	};
-	r = twin ? 0 : open_copy(op, disk, copy, true, &ret->reader, &why);
+	r = twin ? 0
+		 : open_copy(op, disk, copy, true, NULL, &ret->reader, &why);
 	if (r == 0)
-		return 0;
+		return twin ? 0
+			    : rfs_opener_heal(op, disk, at, ret->reader, healed,
+					      err);
 	ret->reader = NULL;
 	if (rfs_is_own_want(r))
 		return rfs_fail(err, -r, "%s", why.text);
@@ -638,6 +694,8 @@ static int open_candidate(struct rfs_opener *op, const struct rfs_disk *disk,
 	if (!ret->error)
 		ret->error = "it could not be opened";
 	rfs_notes_add(&op->inv->site->notes, "%s", why.text);
+	if (r == -EIO || r == -EINVAL)
+		return rfs_opener_heal(op, disk, at, NULL, healed, err);
 	return 0;
 }
 
@@ -697,6 +755,7 @@ static int open_view(struct rfs_opener *op, const struct rfs_disk *disk,
 	RFS_CLEANUP_FREE struct rfs_candidate *list = NULL;
 	RFS_CLEANUP_FREE char *name = NULL;
 	struct rfs_view_config config = { 0 };
+	struct rfs_opener_healed healed = { 0 };
 	int r;
 
 	if (!op->state)
@@ -712,7 +771,7 @@ static int open_view(struct rfs_opener *op, const struct rfs_disk *disk,
 	if (!list || !name)
 		return rfs_no_memory(err);
 	for (size_t i = 0; i < disk->ncopies && r == 0; i++)
-		r = open_candidate(op, disk, i, &list[i], err);
+		r = open_candidate(op, disk, i, &list[i], &healed, err);
 	config.id = disk->id;
 	config.name = name;
 	config.state = op->state;
@@ -720,10 +779,13 @@ static int open_view(struct rfs_opener *op, const struct rfs_disk *disk,
 	config.policy.take_changed = take_changed;
 	config.candidates = list;
 	config.ncandidates = disk->ncopies;
+	config.healed = healed.items;
+	config.nhealed = healed.count;
 	if (r == 0)
 		r = rfs_view_open(&config, ret, err);
 	for (size_t i = 0; i < disk->ncopies; i++)
 		rfs_reader_unref(list[i].reader);
+	rfs_opener_healed_fini(&healed);
 	return r;
 }
 

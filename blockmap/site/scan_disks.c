@@ -261,6 +261,27 @@ static const char *format_in(const struct scan_group *group,
 	return defined ? defined->format : NULL;
 }
 
+static void see_domain(struct rfs_disk *disk,
+		       const struct rfs_domain_disk *said)
+{
+	if (!said)
+		return;
+	disk->is_in_domain = true;
+	disk->is_unmapped = disk->is_unmapped || said->is_unmapped;
+}
+
+/* What the domains say of the disk's driver. */
+static void see_domains(const struct scan_group *group, struct rfs_disk *disk)
+{
+	for (size_t i = 0; i < group->dirs.count; i++) {
+		const struct scan_dir *dir = group->dirs.items[i];
+
+		see_domain(disk, find_described(group, dir->own, disk->name));
+		see_domain(disk,
+			   find_described(group, dir->defined, disk->name));
+	}
+}
+
 /* The user, then the copy's own source, then another source of the same
  * instance, then the layout.  Never the bytes (P9). */
 static const char *format_of(const struct scan_group *group,
@@ -517,6 +538,7 @@ int rfs_scan_disks(struct rfs_site *site, const struct scan_group *group,
 		if (r < 0)
 			break;
 		disk->rule = find_rule(site, disk);
+		see_domains(group, disk);
 		for (size_t j = 0; j < group->dirs.count && r == 0; j++)
 			r = add_copy(&site->notes, group, group->dirs.items[j],
 				     disk);

@@ -49,6 +49,25 @@ int rfs_fill_parse(const char *text)
 	return -1;
 }
 
+static const char *const heal_names[] = {
+	[RFS_HEAL_PROVED] = "proved",
+	[RFS_HEAL_ALL] = "all",
+	[RFS_HEAL_OFF] = "off",
+};
+
+const char *rfs_heal_name(enum rfs_heal heal)
+{
+	return heal_names[heal];
+}
+
+int rfs_heal_parse(const char *text)
+{
+	for (int i = RFS_HEAL_PROVED; i <= RFS_HEAL_OFF; i++)
+		if (strcmp(heal_names[i], text) == 0)
+			return i;
+	return -1;
+}
+
 const char *rfs_store_mode_name(enum rfs_store_mode mode)
 {
 	return store_names[mode];

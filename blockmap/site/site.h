@@ -41,6 +41,13 @@ enum rfs_lost {
 	RFS_LOST_ZERO,
 };
 
+/* How far another copy's tables stand in for lost ones (rule 5). */
+enum rfs_heal {
+	RFS_HEAL_PROVED, /* where nothing speaks against it */
+	RFS_HEAL_ALL,	 /* also where something does */
+	RFS_HEAL_OFF,
+};
+
 /* One copy of a host. */
 struct rfs_source {
 	struct rfs_origin origin; /* .name is this source's name, owned here */
@@ -70,6 +77,7 @@ struct rfs_disk_rule {
 	char **prefer; /* names of sources, freshest first; NULL-terminated */
 	int lost;      /* enum rfs_lost, or -1 for the site's */
 	int fill;      /* enum rfs_fill, or -1 for the site's */
+	int heal;      /* enum rfs_heal, or -1 for the site's */
 };
 
 /* "[export NAME]": which disk an export of an NBD server is. */
@@ -90,6 +98,7 @@ struct rfs_site {
 	bool name_made;	 /* from the host: may change as sources are added */
 	char *state_dir; /* NULL: the default place */
 	enum rfs_fill fill;
+	enum rfs_heal heal;
 	enum rfs_lost lost;
 	enum rfs_store_mode store;   /* of what is read off damaged sources */
 	struct rfs_source **sources; /* in the order they were said */
@@ -184,6 +193,9 @@ enum rfs_store_mode rfs_source_store(const struct rfs_site *site,
 /* "all", "data", "none", and back: -1 if the text is none of them. */
 const char *rfs_fill_name(enum rfs_fill fill);
 int rfs_fill_parse(const char *text);
+/* "proved", "all", "off", and back. */
+const char *rfs_heal_name(enum rfs_heal heal);
+int rfs_heal_parse(const char *text);
 
 /* "on", "auto", "off", and back: -1 if the text is none of them. */
 const char *rfs_store_mode_name(enum rfs_store_mode mode);

@@ -141,9 +141,9 @@ static const char *section_keys(enum section section)
 {
 	static const char *const keys[] = {
 		"",
-		"state fill lost store",
+		"state fill lost store heal",
 		"kind host root volumes nbd taken store",
-		"prefer format mapfile lost fill",
+		"prefer format mapfile lost fill heal",
 		"disk",
 		"file format md5 sha256 sha512"
 	};
@@ -209,6 +209,13 @@ static int choose_fill(struct parse *p, const char *value)
 	return fill >= 0 ? fill : choose(p, "fill", value, "all data none");
 }
 
+static int choose_heal(struct parse *p, const char *value)
+{
+	int heal = rfs_heal_parse(value);
+
+	return heal >= 0 ? heal : choose(p, "heal", value, "proved all off");
+}
+
 static int keep(struct parse *p, char **field, const char *value)
 {
 	free(*field);
@@ -237,6 +244,12 @@ static int site_key(struct parse *p, const char *key, const char *value)
 		chosen = choose_fill(p, value);
 		if (chosen >= 0)
 			site->fill = (enum rfs_fill)chosen;
+		return chosen;
+	}
+	if (!strcmp(key, "heal")) {
+		chosen = choose_heal(p, value);
+		if (chosen >= 0)
+			site->heal = (enum rfs_heal)chosen;
 		return chosen;
 	}
 	if (!strcmp(key, "store")) {
@@ -334,6 +347,10 @@ static int disk_key(struct parse *p, const char *key, const char *value)
 	if (!strcmp(key, "fill")) {
 		rule->fill = choose_fill(p, value);
 		return rule->fill;
+	}
+	if (!strcmp(key, "heal")) {
+		rule->heal = choose_heal(p, value);
+		return rule->heal;
 	}
 	rule->lost = choose(p, key, value, "eio zero");
 	return rule->lost;
@@ -468,6 +485,7 @@ static int begin_rule(struct parse *p, const char *disk)
 		.disk = strdup(disk),
 		.lost = -1,
 		.fill = -1,
+		.heal = -1,
 	};
 	if (!grown[site->nrules].disk)
 		return no_memory(p);

@@ -83,6 +83,9 @@ static void print_rule(const struct rfs_disk_rule *rule, FILE *out)
 	if (rule->fill >= 0)
 		fprintf(out, "fill   = %s\n",
 			rfs_fill_name((enum rfs_fill)rule->fill));
+	if (rule->heal >= 0)
+		fprintf(out, "heal   = %s\n",
+			rfs_heal_name((enum rfs_heal)rule->heal));
 	if (rule->lost >= 0)
 		fprintf(out, "lost   = %s\n", lost_name(rule->lost));
 }
@@ -114,6 +117,7 @@ static int print_site(const struct rfs_site *site, FILE *out,
 	fprintf(out, "fill  = %s\n", rfs_fill_name(site->fill));
 	fprintf(out, "lost  = %s\n", lost_name((int)site->lost));
 	fprintf(out, "store = %s\n", rfs_store_mode_name(site->store));
+	fprintf(out, "heal  = %s\n", rfs_heal_name(site->heal));
 	for (size_t i = 0; i < site->nsources && r == 0; i++)
 		r = print_source(site->sources[i], out, err);
 	for (size_t i = 0; i < site->nrules && r == 0; i++)

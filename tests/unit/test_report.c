@@ -90,7 +90,7 @@ static void only_what_is_alike_is_joined(void **state)
 {
 	struct rfs_report report = { 0 };
 	struct rfs_report_item apart = {
-		{ 9999, 1 }, RFS_FRESH, RFS_FRESH, &bm0002
+		{ 9999, 1 }, RFS_FRESH, RFS_FRESH, &bm0002, NULL
 	};
 
 	(void)state;
@@ -135,7 +135,7 @@ static void states_have_names_and_letters(void **state)
 	(void)state;
 	for (int s = 0; s < RFS_BLOCK_STATES; s++)
 		letters[s] = rfs_block_state_letter(s);
-	assert_string_equal(letters, "?+/-++");
+	assert_string_equal(letters, "?+/-++*");
 	assert_string_equal(rfs_block_state_name(RFS_ZERO), "hole");
 	assert_string_equal(rfs_block_state_name(RFS_UNREAD), "unread");
 }

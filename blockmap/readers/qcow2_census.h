@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* qcow2_census.h - which clusters of an image its tables claim, and which its
+ * refcounts say are in use.
+ *
+ * Taken once an image, at the first need: it reads every table that can be read,
+ * and no data.
+ */
+#ifndef RESCUEFS_READERS_QCOW2_CENSUS_H
+#define RESCUEFS_READERS_QCOW2_CENSUS_H
+
+#include "readers/qcow2.h"
+
+#define RFS_QCOW2_NOTED_TABLES 16 /* more are counted only */
+
+#define RFS_QCOW2_REFS_MAX 255 /* that, or more */
+
+/* A bit a cluster in each map, but for the refcounts. */
+struct rfs_qcow2_census {
+	uint64_t clusters;
+	uint8_t *claimed; /* by a table, a snapshot, a bitmap, or as a table */
+	uint8_t *counted; /* its refcount could be read */
+	uint8_t *used;	  /* and is not 0 */
+	uint8_t *shared;  /* and is more than 1 */
+	uint8_t *refs;	  /* a byte a cluster: the refcount, or REFS_MAX */
+	bool partial;	  /* some of what may claim could not be read */
+	bool late;	  /* or was not waited for */
+	bool cut;	  /* or is more than we read */
+	bool l1_lost;	  /* entries of the L1 table are */
+	/* L2 tables of zeros. */
+	uint64_t zero_at[RFS_QCOW2_NOTED_TABLES];
+	size_t zeros;
+	/* In use, and claimed by nobody. */
+	uint64_t orphans, first_orphan; /* clusters; bytes */
+};
+
+/* The image's census, which lives as long as the image.  -ETIMEDOUT: a table
+ * was not waited for, and another time it may be.  -EFBIG: the image is too
+ * large for one. */
+int rfs_qcow2_census_get(struct rfs_qcow2 *q,
+			 const struct rfs_qcow2_census **ret,
+			 struct rfs_error *err);
+
+/* The same if it is there already, else NULL. */
+const struct rfs_qcow2_census *rfs_qcow2_census_known(struct rfs_qcow2 *q);
+
+void rfs_qcow2_census_free(struct rfs_qcow2_census *census);
+
+static inline bool rfs_qcow2_bit(const uint8_t *map, uint64_t cluster)
+{
+	return map[cluster / 8] & 1u << (cluster % 8);
+}
+
+static inline void rfs_qcow2_set_bit(uint8_t *map, uint64_t cluster)
+{
+	map[cluster / 8] |= (uint8_t)(1u << (cluster % 8));
+}
+
+#endif /* RESCUEFS_READERS_QCOW2_CENSUS_H */

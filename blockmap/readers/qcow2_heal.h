@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* qcow2_heal.h - the parts of healing, for themselves only.
+ *
+ * Without internal snapshots and discards a cluster never moves once it is
+ * allocated: an older copy of the image still says where it lies.  qcow2_judge.c
+ * compares a copy's tables with what is left of the image's own, and says whether
+ * that holds; qcow2_heal.c answers for single entries, and is a reader.
+ */
+#ifndef RESCUEFS_READERS_QCOW2_HEAL_H
+#define RESCUEFS_READERS_QCOW2_HEAL_H
+
+#include "readers/qcow2_census.h"
+#include "readers/readers.h"
+
+/* One copy, and what it is worth.  All but 'spec' is set by the thread that
+ * judges it, and does not change afterwards. */
+struct rfs_qcow2_judged {
+	struct rfs_qcow2_witness spec;
+	struct rfs_reader *file, *image;
+	struct rfs_qcow2 *q; /* of 'image' */
+	struct rfs_qcow2_testimony says;
+	bool is_judging; /* guarded by the healing's lock, as is says.verdict */
+	/* For each L1 entry where the L2 table lies, in the image as in the copy;
+	 * 0: they do not agree on it, or have none. */
+	uint64_t *tables;
+	uint8_t *claimed; /* the census', and what found tables claim */
+	uint8_t *fixed;	  /* clusters that the copy has in use for good */
+};
+
+struct rfs_qcow2_healing {
+	atomic_uint refs;
+	struct rfs_reader *image;
+	struct rfs_qcow2 *q; /* of 'image' */
+	char *may_move;
+	struct rfs_state *state;
+	char *object;
+	struct rfs_notes *notes;
+	pthread_mutex_t lock; /* guards who judges; not held while judging */
+	pthread_cond_t judged;
+	size_t nwitnesses;
+	struct rfs_qcow2_judged witnesses[];
+};
+
+/* A way to look at the image: by one witness. */
+struct rfs_qcow2_healer {
+	struct rfs_qcow2_healing *healing;
+	size_t witness;
+	bool proved;
+};
+
+/* The image behind a reader; NULL: it is another kind's. */
+struct rfs_qcow2 *rfs_qcow2_of(struct rfs_reader *image);
+
+/* As the reader's functions, seen by 'healer' or, with NULL, by its own tables
+ * alone. */
+int rfs_qcow2_read_as(struct rfs_qcow2 *q,
+		      const struct rfs_qcow2_healer *healer,
+		      struct rfs_range range, void *buf, struct rfs_ranges *bad,
+		      struct rfs_error *err);
+int rfs_qcow2_extents_as(struct rfs_qcow2 *q,
+			 const struct rfs_qcow2_healer *healer,
+			 struct rfs_range range, struct rfs_extents *out,
+			 struct rfs_error *err);
+int rfs_qcow2_trace_as(struct rfs_qcow2 *q,
+		       const struct rfs_qcow2_healer *healer,
+		       struct rfs_range range, struct rfs_trace *out,
+		       struct rfs_error *err);
+
+/* Judges the copy unless that was done.  -ETIMEDOUT: not now, but perhaps
+ * another time. */
+int rfs_qcow2_judge(struct rfs_qcow2_healing *h, size_t witness,
+		    struct rfs_error *err);
+/* Forgets all verdicts, here and in the state. */
+int rfs_qcow2_forget_verdicts(struct rfs_qcow2_healing *h,
+			      struct rfs_error *err);
+
+static inline bool rfs_qcow2_is_usable(const struct rfs_qcow2_judged *w)
+{
+	return w->says.verdict == RFS_QCOW2_PROVED ||
+	       w->says.verdict == RFS_QCOW2_UNPROVED;
+}
+
+/* True if the zeros of this L2 table, or with 0 of the L1 table, may hide clusters
+ * that are in use and that no table claims: some copy knows such, or does not
+ * know the table.  'index' is that of its L1 entry. */
+bool rfs_qcow2_denies_zeros(struct rfs_qcow2_healing *h, uint64_t off,
+			    uint64_t index);
+
+/* What is healed at 'guest', whose own table says 'own' (not STORED to data that
+ * can be told).  *ret_len: how far from the start of its cluster on the answer
+ * holds. */
+int rfs_qcow2_heal_entry(const struct rfs_qcow2_healer *healer, uint64_t guest,
+			 struct rfs_qcow2_entry *ret, uint64_t *ret_len,
+			 struct rfs_error *err);
+
+/* True if 'host' is a cluster that no table claims and whose refcount, where it
+ * can be read, is 1. */
+bool rfs_qcow2_is_free_for(const struct rfs_qcow2_healing *h,
+			   const struct rfs_qcow2_judged *w, uint64_t host);
+
+#endif /* RESCUEFS_READERS_QCOW2_HEAL_H */

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "site/open_heal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/cleanup.h"
+#include "core/vec.h"
+
+#define WITNESSES_MAX 8
+
+static int open_witness(void *data, struct rfs_reader **ret,
+			struct rfs_error *err)
+{
+	const struct rfs_opener_witness *w = data;
+
+	return rfs_opener_copy_file(w->op, w->disk, w->copy, ret, err);
+}
+
+static enum rfs_heal policy_of(struct rfs_opener *op,
+			       const struct rfs_disk *disk)
+{
+	if (disk->rule && disk->rule->heal >= 0)
+		return (enum rfs_heal)disk->rule->heal;
+	return rfs_opener_inventory(op)->site->heal;
+}
+
+/* Another copy of the same disk, and not of the same bytes: those are read as
+ * one file anyway. */
+static bool is_other(const struct rfs_disk *disk, size_t at, size_t k)
+{
+	const struct rfs_copy *copy = &disk->copies[k];
+
+	if (k == at || copy->format != RFS_FORMAT_QCOW2 ||
+	    rfs_generation_is_same(copy->generation,
+				   disk->copies[at].generation))
+		return false;
+	for (size_t i = 0; i < k; i++)
+		if (rfs_generation_is_same(disk->copies[i].generation,
+					   copy->generation))
+			return false;
+	return true;
+}
+
+static int find_witnesses(struct rfs_opener *op, const struct rfs_disk *disk,
+			  size_t at, struct rfs_qcow2_witness *list,
+			  size_t *ret_count, struct rfs_error *err)
+{
+	struct rfs_opener_witness *w;
+	size_t n = 0;
+
+	for (size_t k = 0; k < disk->ncopies && n < WITNESSES_MAX; k++) {
+		if (!is_other(disk, at, k))
+			continue;
+		w = rfs_opener_keep_witness(op);
+		if (!w)
+			return rfs_no_memory(err);
+		*w = (struct rfs_opener_witness){ op, disk, &disk->copies[k] };
+		list[n++] = (struct rfs_qcow2_witness){
+			.origin = &disk->copies[k].source->origin,
+			.open = open_witness,
+			.data = w,
+		};
+	}
+	*ret_count = n;
+	return 0;
+}
+
+static const char *may_move(const struct rfs_disk *disk)
+{
+	if (disk->is_unmapped)
+		return "by its domain's XML, the image lets go of clusters";
+	if (!disk->is_in_domain)
+		return "no domain's XML tells whether the image lets go of "
+		       "clusters";
+	return NULL;
+}
+
+/* One way to read the image: by one witness. */
+static int add_way(struct rfs_opener *op, const struct rfs_copy *copy,
+		   size_t at, struct rfs_qcow2_healing *healing,
+		   const struct rfs_qcow2_witness *w, size_t index, bool proved,
+		   struct rfs_opener_healed *list, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *name = NULL;
+	struct rfs_healed item = { .candidate = at,
+				   .healed_by = w->origin,
+				   .is_unproved = !proved };
+	int r;
+
+	if (RFS_VEC_ROOM(list) < 0 ||
+	    asprintf(&name, "%s %s by %s", copy->source->origin.name,
+		     proved ? "healed" : "unproved", w->origin->name) < 0)
+		return rfs_no_memory(err);
+	item.name = rfs_opener_keep_text(op, name);
+	if (!item.name)
+		return rfs_no_memory(err);
+	r = rfs_qcow2_healed_open(healing, index, proved, &item.reader, err);
+	if (r == 0)
+		list->items[list->count++] = item;
+	return r;
+}
+
+static int add_ways(struct rfs_opener *op, const struct rfs_disk *disk,
+		    size_t at, struct rfs_reader *image,
+		    const struct rfs_qcow2_witness *witnesses, size_t n,
+		    struct rfs_opener_healed *list, struct rfs_error *err)
+{
+	const struct rfs_copy *copy = &disk->copies[at];
+	struct rfs_qcow2_healing_config config = {
+		.image = image,
+		.witnesses = witnesses,
+		.nwitnesses = n,
+		.may_move = may_move(disk),
+		.state = rfs_opener_state(op),
+		.object = disk->id,
+		.notes = &rfs_opener_inventory(op)->site->notes,
+	};
+	struct rfs_qcow2_healing *healing;
+	int r = rfs_qcow2_healing_new(&config, &healing, err);
+
+	if (r < 0)
+		return r;
+	for (size_t k = 0; k < n && r == 0; k++)
+		r = add_way(op, copy, at, healing, &witnesses[k], k, true, list,
+			    err);
+	for (size_t k = 0; k < n && r == 0; k++)
+		if (policy_of(op, disk) == RFS_HEAL_ALL)
+			r = add_way(op, copy, at, healing, &witnesses[k], k,
+				    false, list, err);
+	rfs_qcow2_healing_unref(healing);
+	return r;
+}
+
+/* The header is lost: each witness' own is tried in its place. */
+static int heal_header(struct rfs_opener *op, const struct rfs_disk *disk,
+		       size_t at, const struct rfs_qcow2_witness *w,
+		       struct rfs_opener_healed *list, struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *header = NULL;
+	RFS_CLEANUP_READER struct rfs_reader *image = NULL;
+	int r = w->open(w->data, &header, err);
+
+	if (r == 0)
+		r = rfs_opener_copy_by(op, disk, &disk->copies[at], header,
+				       &image, err);
+	return r < 0 ? r : add_ways(op, disk, at, image, w, 1, list, err);
+}
+
+int rfs_opener_heal(struct rfs_opener *op, const struct rfs_disk *disk,
+		    size_t at, struct rfs_reader *image,
+		    struct rfs_opener_healed *list, struct rfs_error *err)
+{
+	const struct rfs_copy *copy = &disk->copies[at];
+	struct rfs_qcow2_witness witnesses[WITNESSES_MAX];
+	struct rfs_error why = RFS_ERROR_INIT;
+	size_t n = 0;
+	int r;
+
+	if (copy->source->kind != RFS_DAMAGED ||
+	    copy->format != RFS_FORMAT_QCOW2 ||
+	    policy_of(op, disk) == RFS_HEAL_OFF)
+		return 0;
+	r = find_witnesses(op, disk, at, witnesses, &n, err);
+	if (r < 0 || !n)
+		return r;
+	if (image)
+		return add_ways(op, disk, at, image, witnesses, n, list, err);
+	for (size_t k = 0; k < n; k++) {
+		r = heal_header(op, disk, at, &witnesses[k], list, &why);
+		if (rfs_is_own_want(r))
+			return rfs_fail(err, -r, "%s", why.text);
+	}
+	return 0;
+}
+
+void rfs_opener_healed_fini(struct rfs_opener_healed *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		rfs_reader_unref(list->items[i].reader);
+	free(list->items);
+}

@@ -1,0 +1,216 @@
+#!/usr/bin/env bats
+# Tables of a qcow2 image that cannot be read, told by the backup's (rule 5).
+bats_require_minimum_version 1.5.0
+
+load lib/common
+load lib/disk
+load lib/nova
+load lib/scene
+load lib/mount
+
+setup_file()
+{
+	need_scene getfattr
+	W=$BATS_FILE_TMPDIR/bm
+	export W MNT=$W/rescue
+	mkdir -p "$MNT"
+	scene_attach "$W" /dev/null
+	{
+		md5sum "$SCENE/host.img"
+		digest_tree "$BACKUP"
+	} >"$BATS_FILE_TMPDIR/digests"
+}
+
+teardown_file()
+{
+	let_go "$BATS_FILE_TMPDIR/bm/rescue" || true
+	scene_detach "$BATS_FILE_TMPDIR/bm"
+}
+
+setup()
+{
+	T=$BATS_TEST_TMPDIR
+	STATE=$T/state
+	use "$ESSEX" "$ESSEX"
+	disk_faults "$W" </dev/null
+	echo 3 >/proc/sys/vm/drop_caches
+	find_tables
+}
+
+# use NAME DIRECTORY: the instance whose disk is looked at.
+use()
+{
+	IMG=$NOVA/$2/disk
+	DISK_PATH=$MNT/instances/$1/disk
+	JSON=$MNT/instances/$1/rescue/disk.json
+}
+
+find_tables()
+{
+	L1=$(be64 "$BM/$IMG" 40)
+	L2=$(($(be64 "$BM/$IMG" "$L1") & 0x00fffffffffffe00))
+}
+
+teardown()
+{
+	unmount
+	rm -rf "$BATS_TEST_TMPDIR"
+}
+
+# be64 FILE OFF: a big-endian number as a qcow2 image has it.
+be64()
+{
+	echo $((16#$(od -An -v -tx1 -j "$2" -N 8 "$1" | tr -d ' \n')))
+}
+
+# broken OFF LEN [IMAGE]: from now on this part of the image cannot be read.
+broken()
+{
+	scene_eio "${3-$IMG}" "$1" "$2" | disk_faults "$W"
+	echo 3 >/proc/sys/vm/drop_caches
+}
+
+view()
+{
+	client "$RESCUEFS" mount --state "$STATE" --damaged "$BM" "$@" "$MNT" \
+		3>&- 4>&-
+}
+
+unmount()
+{
+	let_go "$MNT"
+	[[ ! -e $STATE/lock ]] || wait_until 20 flock -n "$STATE/lock" true
+}
+
+# allocated [IMAGE]: "OFF END" of what the backup's image held by itself.
+allocated()
+{
+	qemu-img map -U --output=json --image-opts \
+		"$(nova_chain "$BACKUP" "${1-$IMG}")" |
+		jq -r '.[] | select(.depth == 0 and .data) |
+			"\(.start) \(.start + .length)"'
+}
+
+# stale_are_new [IMAGE]: nothing that was allocated then is stale now.
+stale_are_new()
+{
+	claims "$JSON" stale | awk '{ print "s", $1, $1 + $2 }' >"$T/spans"
+	allocated "$@" | sed 's/^/a /' >>"$T/spans"
+	awk '$1 == "s" { s[n++] = $2; e[n - 1] = $3 }
+		$1 == "a" { for (i = 0; i < n; i++)
+			if ($2 < e[i] && s[i] < $3) { print; bad = 1 } }
+		END { exit bad }' "$T/spans"
+}
+
+# is_healed DISK [IMAGE]: the disk is the truth, but for what was allocated since.
+is_healed()
+{
+	client dd if="$DISK_PATH" bs=1M status=none of="$T/got"
+	[ -z "$(claims "$JSON" lost)" ]
+	[ -z "$(claims "$JSON" unproved)" ]
+	cp --sparse=always "$TRUTH/$1.raw" "$T/want"
+	claims "$JSON" stale | patch_from "$T/want" "$YESTERDAY/$1.raw"
+	cmp "$T/want" "$T/got"
+	shift
+	stale_are_new "$@"
+	jq -e '.healed > 4194304' "$JSON"
+}
+
+@test "a whole L2 table lost" {
+	broken "$L2" 65536
+	view --backup "$BACKUP"
+	is_healed "$ESSEX/disk"
+}
+
+@test "4 KiB of an L2 table lost" {
+	local off
+
+	# Where the scene has much data.
+	off=$(scene_expect table | awk '{ print $2 }')
+	broken $((L2 + off / 8192)) 4096
+	view --backup "$BACKUP"
+	is_healed "$ESSEX/disk"
+}
+
+@test "the L1 table lost: the image's own L2 table is found" {
+	broken "$L1" 65536
+	view --backup "$BACKUP"
+	is_healed "$ESSEX/disk"
+	# It tells of what was allocated since, too.
+	[ -z "$(claims "$JSON" stale)" ]
+	cmp "$T/got" "$TRUTH/$ESSEX/disk.raw"
+}
+
+@test "the header lost" {
+	broken 0 512
+	view --backup "$BACKUP"
+	is_healed "$ESSEX/disk"
+	cmp "$T/got" "$TRUTH/$ESSEX/disk.raw"
+}
+
+@test "a whole L2 table of today's version lost" {
+	use april-ci "$APRIL_UUID"
+	find_tables
+	broken "$L2" 65536
+	view --backup "$BACKUP"
+	is_healed april-ci/disk
+}
+
+@test "what was healed is the same in the next mount, and costs no touch" {
+	local sum touches
+
+	broken "$L2" 65536
+	view --backup "$BACKUP"
+	sum=$(client md5sum <"$DISK_PATH")
+	touches=$(sum_touches)
+	unmount
+	view --backup "$BACKUP"
+	[ "$(client md5sum <"$DISK_PATH")" = "$sum" ]
+	[ "$(sum_touches)" = "$touches" ]
+}
+
+# Of the bad sectors of the table.
+sum_touches()
+{
+	local off len
+
+	scene_eio "$IMG" "$L2" 65536 | while read -r _ off len _; do
+		disk_touches "$W" "$off" "$len"
+	done
+}
+
+@test "--no-heal: what the table mapped is yesterday's" {
+	broken "$L2" 65536
+	view --backup "$BACKUP" --no-heal
+	client dd if="$DISK_PATH" bs=1M status=none of="$T/got"
+	[ "$(jq .healed "$JSON")" -eq 0 ]
+	cmp "$T/got" "$YESTERDAY/$ESSEX/disk.raw"
+}
+
+@test "a domain that discards: unproved, and used only where that is allowed" {
+	cp -a --sparse=always "$BACKUP" "$T/bm0002.the.re"
+	sed -i "s/<driver type='qcow2'/& discard='unmap'/" \
+		"$T/bm0002.the.re/$NOVA/$ESSEX/libvirt.xml"
+	broken "$L2" 65536
+	view --backup "$T/bm0002.the.re"
+	client dd if="$DISK_PATH" bs=1M status=none of="$T/got"
+	[ "$(jq .healed "$JSON")" -eq 0 ]
+	cmp "$T/got" "$YESTERDAY/$ESSEX/disk.raw"
+	unmount
+	STATE=$T/second
+	view --backup "$T/bm0002.the.re" --heal all
+	client dd if="$DISK_PATH" bs=1M status=none of="$T/got"
+	jq -e '.totals.unproved > 4194304 and .healed == .totals.unproved' \
+		"$JSON"
+	[ "$(getfattr --only-values -n user.rescuefs.unproved \
+		"$DISK_PATH")" -gt 4194304 ]
+	client grep -q '  \*$' "$MNT/instances/$ESSEX/rescue/disk.map"
+}
+
+@test "the sources are what they were" {
+	disk_faults "$W" </dev/null
+	{
+		md5sum "$SCENE/host.img"
+		digest_tree "$BACKUP"
+	} | diff "$BATS_FILE_TMPDIR/digests" -
+}

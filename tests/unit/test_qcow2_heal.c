@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/* Healing of tables by a backup's: what is healed, what is not done at all, what
+ * it costs, and that a hostile backup does no harm. */
+#include "qcow2_heal_kit.h"
+
+#define BITS 10
+#define SPAN (1ull << (2 * BITS - 3))
+#define CS   (1ull << BITS)
+
+/* Four L2 tables, each with some clusters, of which a backup is taken. */
+static void begin(struct heal_scene *c)
+{
+	*c = (struct heal_scene){ 0 };
+	sim_new(&c->sim, 3, BITS, 4 * SPAN);
+	for (uint64_t t = 0; t < 4; t++)
+		for (uint64_t i = 0; i < 20; i++)
+			sim_write(&c->sim, t * SPAN + i * CS);
+	heal_backup(c);
+}
+
+/* One more cluster of each table, and one written in place; then it dies. */
+static void go_on(struct heal_scene *c)
+{
+	for (uint64_t t = 0; t < 4; t++) {
+		sim_write(&c->sim, t * SPAN + 5 * CS);
+		sim_write(&c->sim, t * SPAN + 40 * CS);
+	}
+	heal_die(c);
+}
+
+/* What is read of the clusters of a table, when all is asked as a merge does. */
+static struct heal_sums sum(struct heal_scene *c, const char *may_move)
+{
+	struct heal_sums sums = { 0 };
+
+	assert_int_equal(heal_open(c, may_move, false), 0);
+	heal_sum(c, &sums);
+	return sums;
+}
+
+static void check(struct heal_scene *c, uint64_t proved, uint64_t unproved)
+{
+	struct heal_sums sums = sum(c, NULL);
+
+	assert_int_equal(
+		sums.wrong_own + sums.wrong_proved + sums.wrong_unproved, 0);
+	assert_int_equal(sums.proved, proved);
+	assert_int_equal(sums.unproved, unproved);
+	heal_close(c);
+	heal_end(c);
+}
+
+static void a_whole_table(void **state)
+{
+	struct heal_scene c;
+
+	(void)state;
+	begin(&c);
+	go_on(&c);
+	heal_spoil(c.disk, heal_l2(&c, 1), CS);
+	check(&c, 20 * CS / 512, 0);
+}
+
+static void a_sector_of_a_table(void **state)
+{
+	struct heal_scene c;
+
+	(void)state;
+	begin(&c);
+	go_on(&c);
+	heal_spoil(c.disk, heal_l2(&c, 1), 512);
+	check(&c, 20 * CS / 512, 0);
+}
+
+/* The image's own tables are found, with all that they hold today. */
+static void the_l1_table(void **state)
+{
+	struct heal_scene c;
+
+	(void)state;
+	begin(&c);
+	go_on(&c);
+	heal_spoil(c.disk, c.sim.l1_off, 512);
+	check(&c, c.sim.size / 512, 0);
+}
+
+static void the_header(void **state)
+{
+	struct heal_scene c;
+	struct heal_sums sums = { 0 };
+
+	(void)state;
+	begin(&c);
+	go_on(&c);
+	heal_spoil(c.disk, 0, 512);
+	assert_true(heal_open(&c, NULL, false) < 0);
+	assert_int_equal(heal_open(&c, NULL, true), 0);
+	heal_sum(&c, &sums);
+	assert_int_equal(sums.proved, c.sim.size / 512);
+	assert_int_equal(sums.wrong_proved, 0);
+	heal_close(&c);
+	heal_end(&c);
+}
+
+static void an_entry_that_makes_no_sense(void **state)
+{
+	struct heal_scene c;
+
+	(void)state;
+	begin(&c);
+	go_on(&c);
+	kit_put64(c.disk->bytes + heal_l2(&c, 2) + 3 * 8, 0x1230ull << 20 | 8);
+	check(&c, CS / 512, 0);
+}
+
+/* Its clusters are in use, by the refcounts, and nobody claims them. */
+static void a_table_of_zeros(void **state)
+{
+	struct heal_scene c;
+
+	(void)state;
+	begin(&c);
+	go_on(&c);
+	memset(c.disk->bytes + heal_l2(&c, 1), 0, CS);
+	check(&c, 20 * CS / 512, 0);
+}
+
+/* The older copy is asked for what the fresher one cannot tell. */
+static void the_next_copy(void **state)
+{
+	struct heal_scene c;
+
+	(void)state;
+	begin(&c);
+	sim_write(&c.sim, SPAN + 30 * CS);
+	heal_backup(&c);
+	go_on(&c);
+	heal_spoil(c.disk, heal_l2(&c, 1), CS);
+	heal_spoil(c.copy_disks[1], heal_l2(&c, 1), 512);
+	check(&c, 20 * CS / 512, 0);
+}
+
+static void a_domain_that_discards(void **state)
+{
+	struct heal_scene c;
+	struct heal_sums sums;
+
+	(void)state;
+	begin(&c);
+	go_on(&c);
+	heal_spoil(c.disk, heal_l2(&c, 1), CS);
+	sums = sum(&c, "it does");
+	assert_int_equal(sums.proved, 0);
+	assert_int_equal(sums.unproved, 20 * CS / 512);
+	assert_int_equal(kit_noted(&c.notes, "unproved (it does)"), 1);
+	heal_close(&c);
+	heal_end(&c);
+}
+
+static void a_cluster_that_moved(void **state)
+{
+	struct heal_scene c;
+	struct rfs_qcow2_testimony says;
+	struct heal_sums sums;
+
+	(void)state;
+	begin(&c);
+	sim_discard(&c.sim, 3 * SPAN);
+	go_on(&c);
+	heal_spoil(c.disk, heal_l2(&c, 1), CS);
+	sums = sum(&c, NULL);
+	assert_int_equal(sums.proved, 0);
+	assert_int_equal(sums.unproved, 20 * CS / 512);
+	rfs_qcow2_healing_testimony(c.healing, 0, &says);
+	assert_int_equal(says.verdict, RFS_QCOW2_UNPROVED);
+	assert_true(says.contradict > 0 && says.agree > 50);
+	heal_close(&c);
+	heal_end(&c);
+}
+
+/* Not done at all --------------------------------------------------------- */
+
+static void nothing(struct heal_scene *c, const char *why)
+{
+	struct heal_sums sums;
+
+	heal_spoil(c->disk, heal_l2(c, 1), CS);
+	sums = sum(c, NULL);
+	assert_int_equal(sums.proved + sums.unproved, 0);
+	assert_int_equal(kit_noted(&c->notes, why), 1);
+	heal_close(c);
+	heal_end(c);
+}
+
+static void internal_snapshots(void **state)
+{
+	struct heal_scene c;
+
+	(void)state;
+	begin(&c);
+	sim_snapshot(&c.sim);
+	go_on(&c);
+	nothing(&c, "internal snapshots");
+}
+
+static void another_size(void **state)
+{
+	struct heal_scene c;
+
+	(void)state;
+	begin(&c);
+	sim_grow(&c.sim, 5 * SPAN);
+	go_on(&c);
+	nothing(&c, "another size");
+}
+
+/* "base" is at 200 of the copy's header, and not of the image's. */
+static void another_base(void **state)
+{
+	struct heal_scene c;
+
+	(void)state;
+	begin(&c);
+	go_on(&c);
+	kit_put64(c.copy_disks[0]->bytes + 8, 200);
+	kit_put32(c.copy_disks[0]->bytes + 16, 4);
+	memcpy(c.copy_disks[0]->bytes + 200, "base", 4);
+	nothing(&c, "same base");
+}
+
+static void a_data_file(void **state)
+{
+	struct heal_scene c;
+
+	(void)state;
+	begin(&c);
+	go_on(&c);
+	kit_put64(c.copy_disks[0]->bytes + 72, 4);
+	nothing(&c, "another file");
+}
+
+/* An image of the same size that was made anew. */
+static void no_agreement(void **state)
+{
+	struct heal_scene c, other;
+
+	(void)state;
+	begin(&c);
+	begin(&other);
+	sim_free(&other.sim);
+	sim_new(&other.sim, 3, BITS, 4 * SPAN);
+	for (uint64_t i = 0; i < 30; i++)
+		sim_write(&other.sim, (3 - i % 4) * SPAN + (90 - i) * CS);
+	rfs_reader_unref(c.copies[0]);
+	c.copies[0] =
+		kit_reader(sim_save(&other.sim), other.sim.end, "other", NULL);
+	heal_end(&other);
+	go_on(&c);
+	nothing(&c, "no entry of the two agrees");
+}
+
+/* Where the copy's entry leads, someone else is now, by an entry that is read. */
+static void another_owner(void **state)
+{
+	struct heal_scene c;
+	uint64_t host;
+
+	(void)state;
+	begin(&c);
+	go_on(&c);
+	host = kit_get64(c.disk->bytes + heal_l2(&c, 1) + 7 * 8);
+	kit_put64(c.disk->bytes + heal_l2(&c, 2) + 60 * 8, host);
+	heal_spoil(c.disk, heal_l2(&c, 1), CS);
+	assert_int_equal(heal_open(&c, NULL, false), 0);
+	assert_int_equal(heal_look(&c, c.proved[0], SPAN + 7 * CS), 0);
+	assert_int_equal(heal_look(&c, c.unproved[0], SPAN + 7 * CS), 0);
+	assert_int_equal(heal_look(&c, c.unproved[0], SPAN + 8 * CS), 1);
+	heal_close(&c);
+	heal_end(&c);
+}
+
+static void another_refcount(void **state)
+{
+	static const uint8_t counts[] = { 0, 2 };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct heal_scene c;
+		uint64_t cluster;
+
+		begin(&c);
+		go_on(&c);
+		cluster = (kit_get64(c.disk->bytes + heal_l2(&c, 1) + 7 * 8) &
+			   SIM_OFFSET) /
+			  CS;
+		assert_true(cluster < CS / 2);
+		c.disk->bytes[c.sim.blocks[0] + cluster * 2 + 1] = counts[i];
+		heal_spoil(c.disk, heal_l2(&c, 1), CS);
+		assert_int_equal(heal_open(&c, NULL, false), 0);
+		assert_int_equal(heal_look(&c, c.proved[0], SPAN + 7 * CS), 0);
+		assert_int_equal(heal_look(&c, c.unproved[0], SPAN + 7 * CS),
+				 0);
+		assert_int_equal(heal_look(&c, c.unproved[0], SPAN + 8 * CS),
+				 1);
+		heal_close(&c);
+		heal_end(&c);
+	}
+}
+
+/* What it costs ----------------------------------------------------------- */
+
+static void nothing_while_nothing_is_damaged(void **state)
+{
+	struct heal_scene c;
+	struct heal_sums sums;
+
+	(void)state;
+	begin(&c);
+	go_on(&c);
+	sums = sum(&c, NULL);
+	assert_int_equal(sums.own, c.sim.size / 512);
+	assert_int_equal(c.opened, 0);
+	assert_int_equal(c.copy_disks[0]->reads, 0);
+	heal_close(&c);
+	heal_end(&c);
+}
+
+/* A bad sector of data is nothing that a table could tell. */
+static void nothing_for_a_sector_of_data(void **state)
+{
+	struct heal_scene c;
+	struct heal_sums sums;
+	uint64_t at;
+
+	(void)state;
+	begin(&c);
+	go_on(&c);
+	at = kit_get64(c.disk->bytes + heal_l2(&c, 1)) & SIM_OFFSET;
+	heal_spoil(c.disk, at, 512);
+	sums = sum(&c, NULL);
+	assert_int_equal(sums.lost, 1);
+	assert_int_equal(c.opened, 0);
+	heal_close(&c);
+	heal_end(&c);
+}
+
+static void opening_reads_as_much_as_without(void **state)
+{
+	unsigned int reads[2];
+
+	(void)state;
+	for (int lost = 0; lost < 2; lost++) {
+		struct heal_scene c;
+
+		begin(&c);
+		go_on(&c);
+		if (lost)
+			heal_spoil(c.disk, heal_l2(&c, 1), CS);
+		assert_int_equal(heal_open(&c, NULL, false), 0);
+		reads[lost] = c.disk->reads;
+		assert_int_equal(c.opened, 0);
+		heal_close(&c);
+		heal_end(&c);
+	}
+	assert_int_equal(reads[0], reads[1]);
+}
+
+/* Clusters that were written since, and whose entry is lost. */
+static void orphans_are_counted(void **state)
+{
+	struct heal_scene c;
+	struct rfs_qcow2_orphans o;
+
+	(void)state;
+	begin(&c);
+	go_on(&c);
+	heal_spoil(c.disk, heal_l2(&c, 1), CS);
+	assert_int_equal(heal_open(&c, NULL, false), 0);
+	assert_false(rfs_qcow2_find_orphans(c.image, false, &o));
+	assert_true(rfs_qcow2_find_orphans(c.image, true, &o));
+	assert_int_equal(o.clusters, 21);
+	assert_int_equal(o.bytes, 21 * CS);
+	assert_true(o.is_partial);
+	assert_false(rfs_qcow2_find_orphans(c.file, true, &o));
+	heal_close(&c);
+	heal_end(&c);
+}
+
+/* Hostile copies ---------------------------------------------------------- */
+
+static void mutate(struct kit_disk *d)
+{
+	uint64_t n = kit_random() % 8 + 1, at;
+
+	for (uint64_t i = 0; i < n; i++) {
+		at = kit_random() % (kit_random() % 2 ? 16 * CS : d->size);
+		if (at >= d->size)
+			continue;
+		if (kit_random() % 3 == 0)
+			d->bytes[at] = (uint8_t)kit_random();
+		else if (kit_random() % 2)
+			d->bad[at / 512] = 1;
+		else if ((at &= ~7ull) + 8 <= d->size)
+			kit_put64(d->bytes + at,
+				  kit_random() >> kit_random() % 64);
+	}
+}
+
+static void hostile_copies(void **state)
+{
+	const char *more = getenv("RFS_FUZZ_ROUNDS");
+	unsigned int rounds = more ? (unsigned int)atoi(more) : 400;
+	struct heal_sums sums = { 0 };
+
+	(void)state;
+	for (unsigned int i = 0; i < rounds; i++) {
+		struct heal_scene c;
+
+		begin(&c);
+		go_on(&c);
+		heal_spoil(c.disk, i % 3 ? heal_l2(&c, 1) : c.sim.l1_off, 512);
+		mutate(c.copy_disks[0]);
+		if (i % 2)
+			mutate(c.disk);
+		alarm(60); /* a hang is a failure */
+		if (heal_open(&c, NULL, i % 5 == 0) == 0)
+			heal_sum(&c, &sums);
+		heal_close(&c);
+		heal_end(&c);
+	}
+	alarm(0);
+	assert_true(sums.proved > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_whole_table),
+		cmocka_unit_test(a_sector_of_a_table),
+		cmocka_unit_test(the_l1_table),
+		cmocka_unit_test(the_header),
+		cmocka_unit_test(an_entry_that_makes_no_sense),
+		cmocka_unit_test(a_table_of_zeros),
+		cmocka_unit_test(the_next_copy),
+		cmocka_unit_test(a_domain_that_discards),
+		cmocka_unit_test(a_cluster_that_moved),
+		cmocka_unit_test(internal_snapshots),
+		cmocka_unit_test(another_size),
+		cmocka_unit_test(another_base),
+		cmocka_unit_test(a_data_file),
+		cmocka_unit_test(no_agreement),
+		cmocka_unit_test(another_owner),
+		cmocka_unit_test(another_refcount),
+		cmocka_unit_test(nothing_while_nothing_is_damaged),
+		cmocka_unit_test(nothing_for_a_sector_of_data),
+		cmocka_unit_test(opening_reads_as_much_as_without),
+		cmocka_unit_test(orphans_are_counted),
+		cmocka_unit_test(hostile_copies),
+	};
+
+	kit_seed_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
