@@ -13,7 +13,7 @@
 
 #define SIM_COPIED   (1ull << 63)
 #define SIM_OFFSET   0x00fffffffffffe00ull
-#define SIM_CLUSTERS 16384u
+#define SIM_CLUSTERS 4096u
 #define SIM_L1	     64u
 
 struct sim {
