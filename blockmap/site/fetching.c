@@ -12,6 +12,9 @@
 #include "ext/ext.h"
 #include "readers/rescue_map.h"
 
+/* How often a disk is opened whose tables are late. */
+#define OPEN_TRIES 2
+
 struct rfs_fetching {
 	struct rfs_opener *op;
 	const struct rfs_disk *disk;
@@ -235,6 +238,41 @@ static int plan(struct rfs_fetching *f, struct rfs_reader *disk,
  * The thread.
  */
 
+/* Asks with more patience for what was late when the tables were looked for. */
+static int fetch_late(struct rfs_fetching *f, struct rfs_reader *file,
+		      struct rfs_error *err)
+{
+	struct rfs_rescue *rescue = rfs_rescue_of(file);
+	struct rfs_range all = rfs_range(0, rfs_reader_size(file));
+	struct rfs_run run;
+	int r = 0;
+
+	for (uint64_t off = 0; off < all.len && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run = rfs_rescue_find(rescue, off, all);
+		if (run.value == RFS_RESCUE_LATE)
+			r = rfs_fetch_add(f->fetch, file, run.range,
+					  RFS_FETCH_TABLES, err);
+	}
+	return r < 0 ? r : rfs_fetch_run(f->fetch, RFS_FETCH_TABLES, err);
+}
+
+/* The disk as that copy alone has it.  A table that is late is no reason to take
+ * the file for one that cannot be decoded. */
+static int open_disk(struct rfs_fetching *f, struct rfs_reader *file,
+		     struct rfs_reader **ret, struct rfs_error *err)
+{
+	int r = -ETIMEDOUT;
+
+	for (int i = 0; i < OPEN_TRIES && r == -ETIMEDOUT; i++) {
+		r = fetch_late(f, file, err);
+		if (r < 0)
+			return r;
+		r = rfs_opener_copy(f->op, f->disk, f->copy, ret, err);
+	}
+	return r;
+}
+
 /* Up to where the used blocks are known. */
 static int prepare(struct rfs_fetching *f, struct rfs_error *err)
 {
@@ -248,9 +286,11 @@ static int prepare(struct rfs_fetching *f, struct rfs_error *err)
 				  RFS_FETCH_REST, err);
 	if (r < 0)
 		return r;
-	r = rfs_opener_copy(f->op, f->disk, f->copy, &disk, err);
+	r = open_disk(f, file, &disk, err);
+	if (r == -ETIMEDOUT || rfs_is_own_want(r))
+		return r;
 	if (r < 0)
-		return rfs_is_own_want(r) ? r : plan_undecoded(f, file, err);
+		return plan_undecoded(f, file, err);
 	r = add_tables(f->fetch, disk, err);
 	if (r == 0)
 		r = rfs_fetch_run(f->fetch, RFS_FETCH_TABLES, err);
