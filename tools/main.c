@@ -24,6 +24,8 @@ static const struct verb {
 	  "write one page about all of a site's disks" },
 	{ "fetch", rfs_verb_fetch,
 	  "read damaged disks into the rescued store, the used blocks first" },
+	{ "advise", rfs_verb_advise,
+	  "say whether to keep a merged disk or go back to a backup" },
 	{ "compare", rfs_verb_compare,
 	  "hold two copies of a disk against each other" },
 	{ "reset", rfs_verb_reset, "drop what was written to a disk" },

@@ -20,6 +20,7 @@ enum rfs_exit {
 int rfs_verb_mount(int argc, char **argv);
 int rfs_verb_scan(int argc, char **argv);
 int rfs_verb_fetch(int argc, char **argv);
+int rfs_verb_advise(int argc, char **argv);
 int rfs_verb_compare(int argc, char **argv);
 int rfs_verb_reset(int argc, char **argv);
 int rfs_verb_refresh(int argc, char **argv);

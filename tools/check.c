@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "tools/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "fs/scratch.h"
+
+/* By the bits of e2fsck(8): it could not do its work. */
+#define E2FSCK_FAILED (8 | 16 | 32 | 128)
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int number)
+{
+	interrupted = number;
+}
+
+/* A signal ends the program that runs, and everything is taken away. */
+struct signals {
+	struct sigaction before[3];
+};
+
+static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
+
+static void catch_signals(struct signals *s)
+{
+	struct sigaction sa = { .sa_handler = interrupt };
+
+	interrupted = 0;
+	for (int i = 0; i < 3; i++)
+		sigaction(caught[i], &sa, &s->before[i]);
+}
+
+static void release_signals(const struct signals *s)
+{
+	for (int i = 0; i < 3; i++)
+		sigaction(caught[i], &s->before[i], NULL);
+}
+
+static void count_line(const char *line, struct rfs_advice_check *c)
+{
+	for (const char *p = line; (p = strstr(p, "? yes")); p++)
+		c->fixed++;
+	if (strstr(line, "Connect to /lost+found? yes"))
+		c->found++;
+}
+
+/* Reads what it says until it ends; 'c' may be NULL. */
+static void listen_to(int fd, pid_t pid, struct rfs_advice_check *c)
+{
+	RFS_CLEANUP_FILE FILE *in = fdopen(fd, "r");
+	RFS_CLEANUP_FREE char *line = NULL;
+	size_t room = 0;
+
+	if (!in) {
+		close(fd);
+		kill(pid, SIGKILL);
+		return;
+	}
+	while (!interrupted && getline(&line, &room, in) > 0)
+		if (c)
+			count_line(line, c);
+	if (interrupted)
+		kill(pid, SIGKILL);
+}
+
+static int start(char **argv, int out, pid_t *ret_pid)
+{
+	char *const env[] = { (char[]){ "LC_ALL=C" },
+			      (char[]){ "PATH=/usr/sbin:/sbin:/usr/bin:"
+					"/bin" },
+			      NULL };
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none;
+	int r;
+
+	sigemptyset(&none);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null",
+					 O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, out, STDERR_FILENO);
+	r = posix_spawn(ret_pid, argv[0], &actions, &attr, argv, env);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attr);
+	return r;
+}
+
+/* Its exit status, or a negative errno. */
+static int run(const char *how, const char *disk, struct rfs_advice_check *c,
+	       struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *file = strdup(disk);
+	char flags[8];
+	/* What it would read ahead nobody asked for (P5). */
+	char *argv[] = { (char[]){ "/sbin/e2fsck" },   flags, (char[]){ "-E" },
+			 (char[]){ "readahead_kb=0" }, file,  NULL };
+	int fds[2], r, status;
+	pid_t pid;
+
+	snprintf(flags, sizeof(flags), "%s", how);
+	if (!file || pipe2(fds, O_CLOEXEC) < 0)
+		return rfs_no_memory(err);
+	r = start(argv, fds[1], &pid);
+	close(fds[1]);
+	if (r != 0) {
+		close(fds[0]);
+		return rfs_fail(err, r,
+				"%s: %s; it is in the package e2fsprogs",
+				argv[0], strerror(r));
+	}
+	listen_to(fds[0], pid, c);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		if (interrupted)
+			kill(pid, SIGKILL);
+	if (interrupted)
+		return rfs_fail(err, EINTR, "interrupted");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 8;
+}
+
+static int worse(int a, int b)
+{
+	return (a & E2FSCK_FAILED) > (b & E2FSCK_FAILED) || a > b ? a : b;
+}
+
+static int check_volume(const char *path, const struct rfs_volume *v,
+			struct rfs_advice_check *c, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *spec = NULL;
+	int r;
+
+	r = v->partition
+		    ? asprintf(&spec, "%s?offset=%" PRIu64, path, v->range.off)
+		    : asprintf(&spec, "%s", path);
+	if (r < 0) {
+		spec = NULL;
+		return rfs_no_memory(err);
+	}
+	r = run("-fy", spec, c, err);
+	if (r < 0)
+		return r;
+	c->first = worse(c->first, r);
+	r = run("-fn", spec, NULL, err);
+	if (r < 0)
+		return r;
+	c->final = worse(c->final, r);
+	c->is_done = true;
+	return 0;
+}
+
+static int count_unreadable(struct rfs_scratch *s, struct rfs_advice_check *c,
+			    struct rfs_error *err)
+{
+	struct rfs_report report = { 0 };
+	int r = rfs_view_report(rfs_scratch_view(s), &report, err);
+
+	for (size_t i = 0; i < report.count && r == 0; i++)
+		if (report.items[i].was == RFS_LOST)
+			c->unreadable += report.items[i].range.len;
+	rfs_report_fini(&report);
+	return r;
+}
+
+int rfs_check_disk(struct rfs_reader *disk, const struct rfs_losses *losses,
+		   struct rfs_advice_check *ret, struct rfs_error *err)
+{
+	struct rfs_scratch_config config = { .base = disk, .is_direct = true };
+	struct rfs_advice_check c = { 0 };
+	struct signals signals;
+	struct rfs_scratch *s = NULL;
+	int r, closed;
+
+	catch_signals(&signals);
+	r = rfs_scratch_open(&config, &s, err);
+	for (size_t i = 0; i < losses->nvolumes && r == 0; i++)
+		if (losses->volumes[i].is_ext)
+			r = check_volume(rfs_scratch_path(s),
+					 &losses->volumes[i], &c, err);
+	if (r == 0)
+		r = count_unreadable(s, &c, err);
+	closed = rfs_scratch_close(s, r < 0 ? NULL : err);
+	release_signals(&signals);
+	if (r == 0 && closed == 0)
+		*ret = c;
+	return r < 0 ? r : closed;
+}
