@@ -23,6 +23,8 @@ static const char body[] =
 	"  hosts/HOST/               the host's own files, merged file by "
 	"file\n"
 	"  sources/SOURCE/           the disks as one source alone has them\n"
+	"  status.json               what is known of each disk and source;\n"
+	"                            rescuefs status prints it\n"
 	"  by-uuid/, by-id/          the instances by their other names\n"
 	"\n"
 	"The images can be written, shrunk and repaired.  What you write "

@@ -28,11 +28,14 @@ struct rfs_text;
 typedef int rfs_render_fn(struct rfs_text *text, FILE *out,
 			  struct rfs_error *err);
 
+struct rfs_tree;
+
 struct rfs_text {
 	rfs_render_fn *render;
 	const struct rfs_inventory *inv;
 	const struct rfs_instance *instance; /* of instance.json, else NULL */
 	struct rfs_image *image;	     /* of rescue/, else NULL */
+	const struct rfs_tree *tree;	     /* of status.json, else NULL */
 	bool is_live; /* tells of what changes without the view's knowing */
 
 	pthread_mutex_t lock; /* guards 'kept'; held while rendering */
@@ -50,6 +53,8 @@ int rfs_text_get(struct rfs_text *text, struct rfs_rendering **ret,
 void rfs_rendering_unref(struct rfs_rendering *rendering);
 
 int rfs_render_readme(struct rfs_text *text, FILE *out, struct rfs_error *err);
+/* status.json: see site/status.h. */
+int rfs_render_status(struct rfs_text *text, FILE *out, struct rfs_error *err);
 /* What is known of the damaged file itself, as a mapfile. */
 int rfs_render_damaged_map(struct rfs_text *text, FILE *out,
 			   struct rfs_error *err);

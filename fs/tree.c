@@ -10,6 +10,7 @@
 #include "fs/image.h"
 #include "fs/text.h"
 #include "fs/tree.h"
+#include "site/status.h"
 
 static void free_node(struct rfs_node *node)
 {
@@ -426,6 +427,18 @@ static void sort_tree(struct rfs_tree *tree, struct rfs_node *dir)
 			sort_tree(tree, list->items[i]);
 }
 
+static int add_status(struct rfs_tree *tree)
+{
+	struct rfs_text *text =
+		add_text(tree, tree->root, RFS_STATUS_FILE, rfs_render_status);
+
+	if (!text)
+		return -ENOMEM;
+	text->tree = tree;
+	text->is_live = true;
+	return 0;
+}
+
 static int build(struct rfs_tree *tree)
 {
 	size_t ndisks;
@@ -436,7 +449,8 @@ static int build(struct rfs_tree *tree)
 	if (!tree->images || !tree->root)
 		return -ENOMEM;
 	if (!add_text(tree, tree->root, "README", rfs_render_readme) ||
-	    add_instances(tree) < 0 || add_hosts(tree) < 0)
+	    add_status(tree) < 0 || add_instances(tree) < 0 ||
+	    add_hosts(tree) < 0)
 		return -ENOMEM;
 	return add_sources(tree);
 }

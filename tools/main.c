@@ -28,6 +28,8 @@ static const struct verb {
 	  "say whether to keep a merged disk or go back to a backup" },
 	{ "compare", rfs_verb_compare,
 	  "hold two copies of a disk against each other" },
+	{ "status", rfs_verb_status,
+	  "say what is known of each disk and each source" },
 	{ "reset", rfs_verb_reset, "drop what was written to a disk" },
 	{ "refresh", rfs_verb_refresh,
 	  "forget what was chosen for a disk, and try again" },

@@ -22,6 +22,7 @@ int rfs_verb_scan(int argc, char **argv);
 int rfs_verb_fetch(int argc, char **argv);
 int rfs_verb_advise(int argc, char **argv);
 int rfs_verb_compare(int argc, char **argv);
+int rfs_verb_status(int argc, char **argv);
 int rfs_verb_reset(int argc, char **argv);
 int rfs_verb_refresh(int argc, char **argv);
 int rfs_verb_losses(int argc, char **argv);

@@ -14,6 +14,7 @@ struct rfs_verb_words {
 	const struct option *options;
 	const char *letters; /* for getopt; NULL: ":h" */
 	size_t min_disks, max_disks;
+	bool needs_state; /* a directory without one is an error */
 	/* So many words at the end are no disks, where more than that are
 	 * said; else *ret_tail stays NULL. */
 	size_t tail;

@@ -13,6 +13,7 @@
 
 #include "core/cleanup.h"
 #include "core/state_sql.h"
+#include "core/vec.h"
 
 static const char *const statement_text[RFS_ST_COUNT] = {
 	[RFS_ST_SOURCE_FIND] = "SELECT id FROM source WHERE name = ?1",
@@ -27,6 +28,9 @@ static const char *const statement_text[RFS_ST_COUNT] = {
 		"DELETE FROM fact WHERE object = ?1 AND key = ?2",
 	[RFS_ST_OBJECT_FIND] = "SELECT id FROM object WHERE name = ?1",
 	[RFS_ST_OBJECT_ADD] = "INSERT INTO object(name) VALUES (?1)",
+	[RFS_ST_OBJECTS] = "SELECT name FROM object"
+			   " WHERE substr(name, 1, length(?1)) = ?1"
+			   " ORDER BY name",
 	[RFS_ST_PAGES] = "SELECT page, runs FROM map WHERE object = ?1"
 			 " AND purpose = ?2 ORDER BY page",
 	[RFS_ST_PAGE_SAVE] = "INSERT OR REPLACE INTO map(object, purpose, page,"
@@ -226,6 +230,46 @@ int rfs_state_source_name(struct rfs_state *st, uint32_t id, char **ret_name,
 	r = take_text(st, s, ret_name, err);
 	pthread_mutex_unlock(&st->mutex);
 	return r;
+}
+
+static int add_name(struct rfs_names *names, const unsigned char *text,
+		    struct rfs_error *err)
+{
+	char *name = text ? strdup((const char *)text) : NULL;
+
+	if (!name || RFS_VEC_ROOM(names) < 0) {
+		free(name);
+		return rfs_no_memory(err);
+	}
+	names->items[names->count++] = name;
+	return 0;
+}
+
+int rfs_state_objects(struct rfs_state *st, const char *prefix,
+		      struct rfs_names *ret, struct rfs_error *err)
+{
+	sqlite3_stmt *s;
+	int r, added = 0;
+
+	pthread_mutex_lock(&st->mutex);
+	s = rfs_state_statement(st, RFS_ST_OBJECTS);
+	bind_text(s, 1, prefix);
+	while (added == 0 && (r = rfs_state_step(st, s, err)) == 1)
+		added = add_name(ret, sqlite3_column_text(s, 0), err);
+	if (added < 0) {
+		sqlite3_reset(s);
+		r = added;
+	}
+	pthread_mutex_unlock(&st->mutex);
+	return r;
+}
+
+void rfs_names_fini(struct rfs_names *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		free(names->items[i]);
+	free(names->items);
+	*names = (struct rfs_names){ 0 };
 }
 
 int rfs_state_fact(struct rfs_state *st, const char *object, const char *key,

@@ -56,6 +56,17 @@ int rfs_state_try_fact(struct rfs_state *st, const char *object,
 		       const char *key, const char *value,
 		       struct rfs_error *err);
 
+/* Names of objects; zero it to begin. */
+struct rfs_names {
+	char **items;
+	size_t count, room;
+};
+
+/* Appends those that begin with 'prefix', in the order of their bytes. */
+int rfs_state_objects(struct rfs_state *st, const char *prefix,
+		      struct rfs_names *ret, struct rfs_error *err);
+void rfs_names_fini(struct rfs_names *names);
+
 /* The object's data file (data/NAME), opened for reading and writing; made if
  * 'make' is set, else -ENOENT.  Returns the fd. */
 int rfs_state_data_fd(struct rfs_state *st, const char *object, bool make,

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "core/cleanup.h"
+#include "core/state_store.h"
 #include "readers/rescue_parts.h"
 
 #define GENERATION_FACT "rescued generation"
@@ -235,12 +236,12 @@ static int make(const struct rfs_rescue_config *config, int fd,
 	return 0;
 }
 
-static struct rfs_rescue *find_open(const struct rfs_rescue_config *config)
+static struct rfs_rescue *find_open(const struct rfs_state *state,
+				    const char *object)
 {
 	struct rfs_rescue *r = all;
 
-	while (r && (r->state != config->state ||
-		     strcmp(r->object, config->object) != 0))
+	while (r && (r->state != state || strcmp(r->object, object) != 0))
 		r = r->next;
 	return r;
 }
@@ -273,7 +274,7 @@ int rfs_rescue_open(const struct rfs_rescue_config *config, int fd,
 	int e;
 
 	pthread_mutex_lock(&all_lock);
-	*ret = config->state ? find_open(config) : NULL;
+	*ret = config->state ? find_open(config->state, config->object) : NULL;
 	if (*ret) {
 		e = share(*ret, fd, config->renew, err);
 	} else {
@@ -672,4 +673,54 @@ void rfs_rescue_totals(struct rfs_rescue *r, struct rfs_rescue_totals *ret)
 		run = rfs_rescue_find(r, off, all_of_it);
 		ret->bytes[run.value] += run.range.len;
 	}
+}
+
+/* By the state alone: its size, its store and what is known to be bad. */
+static int known_closed(struct rfs_rescue *r, const char *object,
+			struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *generation = NULL;
+	struct rfs_store_row row = { 0 };
+	int e = rfs_state_store(r->state, object, &row, err);
+
+	if (e < 0 && e != -ENOENT)
+		return e;
+	r->size = row.size;
+	if (e == 0)
+		return rfs_store_open(r->state, object, row.size, &r->store,
+				      err);
+	e = rfs_state_fact(r->state, object, GENERATION_FACT, &generation, err);
+	if (e == 0)
+		r->size = strtoull(generation, NULL, 10);
+	if (r->size > RFS_SIZE_MAX)
+		e = rfs_fail(err, EBADMSG, "the state's size of %s is damaged",
+			     object);
+	return e;
+}
+
+int rfs_rescue_known(struct rfs_state *state, const char *object,
+		     struct rfs_rescue_totals *ret, struct rfs_error *err)
+{
+	struct rfs_rescue closed = { .state = state };
+	struct rfs_rescue *r;
+	int e = 0;
+
+	/* Under the lock, so that nobody opens its store a second time. */
+	pthread_mutex_lock(&all_lock);
+	r = find_open(state, object);
+	if (r) {
+		rfs_rescue_totals(r, ret);
+	} else {
+		e = known_closed(&closed, object, err);
+		if (e == 0)
+			e = rfs_kept_open(&closed.known, state, object, "bad",
+					  err);
+		if (e == 0) {
+			rfs_rescue_totals(&closed, ret);
+			rfs_kept_close(&closed.known);
+		}
+		rfs_store_close(closed.store);
+	}
+	pthread_mutex_unlock(&all_lock);
+	return e;
 }

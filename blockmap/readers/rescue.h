@@ -119,4 +119,10 @@ struct rfs_rescue_totals {
 
 void rfs_rescue_totals(struct rfs_rescue *r, struct rfs_rescue_totals *ret);
 
+/* The same of an object, whether or not it is open: else by the state, and the
+ * file itself is not touched.  -ENOENT: nothing is known of it.  -EBADMSG: what
+ * is kept of it makes no sense. */
+int rfs_rescue_known(struct rfs_state *state, const char *object,
+		     struct rfs_rescue_totals *ret, struct rfs_error *err);
+
 #endif /* RESCUEFS_READERS_RESCUE_H */

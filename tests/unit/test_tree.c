@@ -125,6 +125,7 @@ static void has_what_the_design_says(void **state)
 		enum rfs_node_kind kind;
 	} want[] = {
 		{ "README", RFS_NODE_TEXT },
+		{ "status.json", RFS_NODE_TEXT },
 		{ "instances/april-ci/disk", RFS_NODE_IMAGE },
 		{ "instances/april-ci/disk.local", RFS_NODE_IMAGE },
 		{ "instances/april-ci/libvirt.xml", RFS_NODE_HOST },
