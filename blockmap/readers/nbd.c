@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "readers/nbd_link.h"
 
@@ -216,6 +217,8 @@ int rfs_nbd_open(const struct rfs_nbd_config *config, struct rfs_reader **ret,
 	if (nbd)
 		nbd->name = strdup(config->name);
 	if (!nbd || !nbd->name) {
+		if (config->image)
+			close(config->image_fd);
 		free(nbd);
 		return rfs_no_memory(err);
 	}

@@ -25,11 +25,26 @@ struct rfs_nbd_config {
 	const struct rfs_origin *origin;
 	struct rfs_notes *notes; /* outlives the reader; may be NULL */
 	unsigned int deadline_ms;
+	/* Not NULL: no server is connected to but one started, a qemu-nbd that
+	 * serves this; it reads from 'image_fd', which belongs to the reader
+	 * from the call on, also when it fails. */
+	const char *image;
+	int image_fd;
 };
 
 /* Connects, which may take the deadline.  The strings are copied. */
 int rfs_nbd_open(const struct rfs_nbd_config *config, struct rfs_reader **ret,
 		 struct rfs_error *err);
+
+/* A format that qemu-nbd reads for us. */
+bool rfs_is_foreign_format(const char *format);
+
+/* The disk in an image of such a format, read by a qemu-nbd that ends with the
+ * reader.  'fd' belongs to the reader from the call on, also when it fails.
+ * -ENOTSUP: the image would lead to other files. */
+int rfs_foreign_open(int fd, const char *format, const char *name,
+		     const struct rfs_origin *origin, struct rfs_notes *notes,
+		     struct rfs_reader **ret, struct rfs_error *err);
 
 struct rfs_nbd_export {
 	char *name;

@@ -47,6 +47,9 @@ void rfs_nbd_link_unref(struct rfs_nbd_link *link)
 	free(link->uri);
 	free(link->export);
 	free(link->name);
+	if (link->image_fd >= 0)
+		close(link->image_fd);
+	free(link->image);
 	free(link);
 }
 
@@ -193,7 +196,8 @@ static int start(struct rfs_nbd_link *link, struct rfs_error *err)
 	link->mood = LINK_TRYING;
 	link->pause_ns = PAUSE_MIN;
 	link->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (link->wake < 0 || !link->uri || !link->export || !link->name) {
+	if (link->wake < 0 || !link->uri || !link->export || !link->name ||
+	    (link->image_fd >= 0 && !link->image)) {
 		rfs_nbd_link_unref(link);
 		return rfs_no_memory(err);
 	}
@@ -214,8 +218,13 @@ int rfs_nbd_link_new(const struct rfs_nbd_config *config,
 	int64_t until;
 	int r;
 
-	if (!link)
+	if (!link) {
+		if (config->image)
+			close(config->image_fd);
 		return rfs_no_memory(err);
+	}
+	link->image_fd = config->image ? config->image_fd : -1;
+	link->image = config->image ? strdup(config->image) : NULL;
 	link->uri = strdup(config->uri);
 	link->export = strdup(config->export);
 	link->name = strdup(config->name);

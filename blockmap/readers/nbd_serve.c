@@ -170,6 +170,18 @@ static void lose_by_libnbd(struct rfs_nbd_link *link)
 	lose(link, why ? why : "the connection broke", false);
 }
 
+/* The program ends when the connection does. */
+static int connect_to(struct rfs_nbd_link *link)
+{
+	char program[] = "qemu-nbd", option[] = "--read-only";
+	char *argv[] = { program, option, link->image, NULL };
+
+	if (link->image)
+		return nbd_aio_connect_systemd_socket_activation(link->nbd,
+								 argv);
+	return nbd_aio_connect_uri(link->nbd, link->uri);
+}
+
 static void begin_connecting(struct rfs_nbd_link *link)
 {
 	link->begun_ns = rfs_nbd_now_ns();
@@ -179,7 +191,7 @@ static void begin_connecting(struct rfs_nbd_link *link)
 	    nbd_set_uri_allow_local_file(link->nbd, true) < 0 ||
 	    nbd_add_meta_context(link->nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) <
 		    0 ||
-	    nbd_aio_connect_uri(link->nbd, link->uri) < 0)
+	    connect_to(link) < 0)
 		lose_by_libnbd(link);
 }
 

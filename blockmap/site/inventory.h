@@ -14,7 +14,8 @@
 enum rfs_format {
 	RFS_FORMAT_RAW,
 	RFS_FORMAT_QCOW2,
-	RFS_FORMAT_OTHER, /* named by a description, but not read here */
+	RFS_FORMAT_FOREIGN, /* by the site file: read by qemu-nbd */
+	RFS_FORMAT_OTHER,   /* named by a description, but not read here */
 };
 
 /* Where a copy is. */

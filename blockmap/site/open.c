@@ -203,20 +203,23 @@ static int open_file(struct rfs_opener *op, const struct rfs_source *src,
 	return rfs_opener_file(op, src, fd, name, ret, err);
 }
 
-/* One connection for all who read it: some servers take no second one. */
-static int open_export(struct rfs_opener *op, const struct rfs_copy *copy,
+/* One connection, and one program, for all who read it: some servers take no
+ * second one. */
+static int open_server(struct rfs_opener *op, const struct rfs_copy *copy,
 		       struct rfs_reader **ret, struct rfs_error *err)
 {
+	bool is_export = copy->place == RFS_EXPORT;
 	RFS_CLEANUP_FREE char *key = NULL;
 	int r;
 
-	if (asprintf(&key, "export:%s:%s", copy->source->origin.name,
-		     copy->path) < 0)
+	if (asprintf(&key, "%s:%s:%s", is_export ? "export" : "foreign",
+		     copy->source->origin.name, copy->path) < 0)
 		return rfs_no_memory(err);
 	*ret = rfs_shelf_find(&op->shelf, key);
 	if (*ret)
 		return 0;
-	r = rfs_opener_export(op, copy, ret, err);
+	r = is_export ? rfs_opener_export(op, copy, ret, err)
+		      : rfs_opener_foreign(op, copy, ret, err);
 	if (r == 0)
 		rfs_shelf_add(&op->shelf, key, *ret);
 	return r;
@@ -230,7 +233,7 @@ static int open_place(struct rfs_opener *op, const struct rfs_copy *copy,
 	if (copy->place == RFS_VOLUME)
 		r = rfs_opener_volume(op, copy, ret, err);
 	else if (copy->place == RFS_EXPORT)
-		r = open_export(op, copy, ret, err);
+		r = open_server(op, copy, ret, err);
 	else
 		r = open_file(op, copy->source, copy->path, ret, err);
 	return r < 0 ? r : rfs_opener_restrict(copy, ret, err);
@@ -298,19 +301,6 @@ static int join_members(struct members *m, struct rfs_reader **ret,
 	return r;
 }
 
-/* The size and time that 'path' has in the source. */
-static int find_generation(const struct rfs_source *src, const char *path,
-			   struct rfs_generation *ret, struct rfs_error *err)
-{
-	struct stat st;
-	int r = rfs_rooted_stat(src->root_fd, path, &st, err);
-
-	if (r == 0)
-		*ret = (struct rfs_generation){ (uint64_t)st.st_size,
-						rfs_time_of(st.st_mtim) };
-	return r;
-}
-
 /* What a link names is there as a compressed copy only, perhaps. */
 static int open_packed_link(struct rfs_opener *op,
 			    const struct rfs_chain *chain,
@@ -332,32 +322,13 @@ static int open_packed_link(struct rfs_opener *op,
 		r = open_named(op, chain->source, path, &file, err);
 	}
 	if (r == 0)
-		r = find_generation(chain->source, path, &generation, err);
+		r = rfs_opener_generation(chain->source, path, &generation,
+					  err);
 	if (r < 0)
 		return r;
 	rfs_packed_strip(path, &packing);
 	return rfs_unpacker_open(op->unpacker, file, rfs_reader_name(file),
 				 packing, generation, 0, ret, err);
-}
-
-/* The same file, of which one source has the mapfile and the other has not: its
- * zeros may be what was never copied. */
-static bool lacks_map(struct rfs_opener *op, const struct rfs_chain *chain,
-		      const struct rfs_source *other)
-{
-	struct rfs_copy a = { .source = chain->source, .path = chain->path };
-	struct rfs_copy b = { .source = other, .path = chain->path };
-	bool lacks = false;
-
-	if (rfs_opener_find_map(op, &a, NULL) == 0 &&
-	    rfs_opener_find_map(op, &b, NULL) == 0 &&
-	    find_generation(a.source, a.path, &a.generation, NULL) == 0 &&
-	    find_generation(b.source, b.path, &b.generation, NULL) == 0)
-		lacks = rfs_generation_is_same(a.generation, b.generation) &&
-			!rfs_copy_is_same(&a, &b);
-	free(a.mapfile);
-	free(b.mapfile);
-	return lacks;
 }
 
 /* A backing file: a base image is healed, or even replaced, by one of the same
@@ -383,7 +354,7 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 			src = site->sources[i];
 			if (src != chain->source && src->root_fd >= 0 &&
 			    rfs_chain_is_same_file(chain, src, first == 0) &&
-			    !lacks_map(op, chain, src) &&
+			    !rfs_opener_lacks_map(op, chain, src) &&
 			    open_named(op, src, chain->path, &rd, NULL) == 0)
 				add_member(&m, rd);
 		}
@@ -632,6 +603,8 @@ static int open_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 				"the result in the site file",
 				copy->source->origin.name, copy->path,
 				copy->format_name, copy->format_by);
+	if (copy->format == RFS_FORMAT_FOREIGN)
+		return open_server(op, copy, ret, err);
 	r = open_unpacked(op, disk, copy, healed, &file, err);
 	return r < 0 ? r : decode(op, &chain, file, header, ret, err);
 }
@@ -715,39 +688,6 @@ static struct rfs_merge_policy policy_of(const struct rfs_site *site,
 	};
 }
 
-/* A uuid that is on two hosts, a leftover of a migration, names the disk that
- * was found first, which another day may be the other one.  What was written to
- * one must not be shown on the other. */
-/* A host may be known by its short name on one day and in full on another,
- * when a source that says it in full was added. */
-static bool is_same_host(const char *a, const char *b)
-{
-	size_t short_len = strcspn(a, ".");
-
-	if (short_len != strcspn(b, ".") || strncmp(a, b, short_len) != 0)
-		return false;
-	return !a[short_len] || !b[short_len] || strcmp(a, b) == 0;
-}
-
-static int check_host(struct rfs_opener *op, const struct rfs_disk *disk,
-		      struct rfs_error *err)
-{
-	const char *host = disk->instance->host->name;
-	RFS_CLEANUP_FREE char *was = NULL;
-	int r = rfs_state_fact(op->state, disk->id, "host", &was, err);
-
-	if (r == -ENOENT)
-		return rfs_state_try_fact(op->state, disk->id, "host", host,
-					  err);
-	if (r < 0 || is_same_host(was, host))
-		return r;
-	return rfs_fail(err, ESTALE,
-			"%s: what the state keeps of %s is of host %s, not of "
-			"%s; name the host as before, list that host's sources "
-			"first, or use a new --state",
-			disk->instance->tree_name, disk->id, was, host);
-}
-
 static int open_view(struct rfs_opener *op, const struct rfs_disk *disk,
 		     bool take_changed, struct rfs_view **ret,
 		     struct rfs_error *err)
@@ -763,7 +703,7 @@ static int open_view(struct rfs_opener *op, const struct rfs_disk *disk,
 				"%s: without a state directory there is no "
 				"merged view",
 				disk->id);
-	r = check_host(op, disk, err);
+	r = rfs_opener_check_host(op, disk, err);
 	if (r < 0)
 		return r;
 	list = calloc(disk->ncopies + 1, sizeof(*list));

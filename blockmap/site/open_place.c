@@ -81,3 +81,79 @@ int rfs_opener_restrict(const struct rfs_copy *copy, struct rfs_reader **rd,
 	return rfs_context(err, fd, "%s:%s is not read without its mapfile",
 			   copy->source->origin.name, copy->path);
 }
+
+static int check_foreign(const struct rfs_copy *copy, struct rfs_error *err)
+{
+	const char *why = NULL;
+
+	if (copy->source->kind == RFS_DAMAGED)
+		why = "on a damaged source no other program reads; copy it "
+		      "with "
+		      "ddrescue, and if the copy is whole name it as a backup";
+	else if (copy->mapfile)
+		why = "with a mapfile it cannot be read in part; convert it "
+		      "with qemu-img";
+	else if (copy->packing)
+		why = "it is compressed as well; unpack it first";
+	if (!why)
+		return 0;
+	return rfs_fail(err, ENOTSUP, "%s:%s is %s, which qemu-nbd reads: %s",
+			copy->source->origin.name, copy->path,
+			copy->format_name, why);
+}
+
+int rfs_opener_foreign(struct rfs_opener *op, const struct rfs_copy *copy,
+		       struct rfs_reader **ret, struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *disk = NULL;
+	RFS_CLEANUP_FREE char *name = NULL;
+	int r = check_foreign(copy, err), fd;
+
+	if (r < 0)
+		return r;
+	/* What is bad of the disk is not at the same place of the file. */
+	if (asprintf(&name, "%s:%s as %s", copy->source->origin.name,
+		     copy->path, copy->format_name) < 0)
+		return rfs_no_memory(err);
+	fd = copy->place == RFS_IN_ROOT
+		     ? rfs_rooted_open(copy->source->root_fd, copy->path, err)
+		     : rfs_volume_open(copy->path, err);
+	if (fd < 0)
+		return rfs_context(err, fd, "%s", copy->source->origin.name);
+	r = rfs_foreign_open(fd, copy->format_name, name, &copy->source->origin,
+			     &rfs_opener_inventory(op)->site->notes, &disk,
+			     err);
+	if (r < 0)
+		return r;
+	return rfs_guard_open(disk, rfs_opener_state(op), name, ret, err);
+}
+
+int rfs_opener_generation(const struct rfs_source *src, const char *path,
+			  struct rfs_generation *ret, struct rfs_error *err)
+{
+	struct stat st;
+	int r = rfs_rooted_stat(src->root_fd, path, &st, err);
+
+	if (r == 0)
+		*ret = (struct rfs_generation){ (uint64_t)st.st_size,
+						rfs_time_of(st.st_mtim) };
+	return r;
+}
+
+bool rfs_opener_lacks_map(struct rfs_opener *op, const struct rfs_chain *chain,
+			  const struct rfs_source *other)
+{
+	struct rfs_copy a = { .source = chain->source, .path = chain->path };
+	struct rfs_copy b = { .source = other, .path = chain->path };
+	bool lacks = false;
+
+	if (rfs_opener_find_map(op, &a, NULL) == 0 &&
+	    rfs_opener_find_map(op, &b, NULL) == 0 &&
+	    rfs_opener_generation(a.source, a.path, &a.generation, NULL) == 0 &&
+	    rfs_opener_generation(b.source, b.path, &b.generation, NULL) == 0)
+		lacks = rfs_generation_is_same(a.generation, b.generation) &&
+			!rfs_copy_is_same(&a, &b);
+	free(a.mapfile);
+	free(b.mapfile);
+	return lacks;
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* open_place.h - copies that are not in a source's tree; for open.c only. */
+/* open_place.h - where copies are, and what goes with them; for open.c only. */
 #ifndef RESCUEFS_SITE_OPEN_PLACE_H
 #define RESCUEFS_SITE_OPEN_PLACE_H
 
@@ -14,12 +14,24 @@ int rfs_opener_volume(struct rfs_opener *op, const struct rfs_copy *copy,
 int rfs_opener_export(struct rfs_opener *op, const struct rfs_copy *copy,
 		      struct rfs_reader **ret, struct rfs_error *err);
 
+/* A copy in a format that qemu-nbd reads.  -ENOTSUP for one on a damaged source,
+ * which no other program is let near, and for one packed or with a mapfile. */
+int rfs_opener_foreign(struct rfs_opener *op, const struct rfs_copy *copy,
+		       struct rfs_reader **ret, struct rfs_error *err);
+
 /* The base image that 'link' names as the site file gives it by hand, if it can
  * be that: as a file of the link's format.  'have' is what the sources have of
  * it, or NULL; then its size must be the same.  -ENODATA: none is given. */
 int rfs_opener_base(struct rfs_opener *op, const struct rfs_chain *link,
 		    const struct rfs_reader *have, struct rfs_reader **ret,
 		    struct rfs_error *err);
+
+/* A uuid that is on two hosts, a leftover of a migration, names the disk that
+ * was found first, which another day may be the other one.  What was written to
+ * one must not be shown on the other.  -ESTALE:
+ * it is of another host. */
+int rfs_opener_check_host(struct rfs_opener *op, const struct rfs_disk *disk,
+			  struct rfs_error *err);
 
 /* Says in 'copy', a file of a source's tree, which mapfile lies beside it; it is
  * the caller's to free. */
@@ -30,5 +42,14 @@ int rfs_opener_find_map(struct rfs_opener *op, struct rfs_copy *copy,
  * has one.  On failure *rd is given up. */
 int rfs_opener_restrict(const struct rfs_copy *copy, struct rfs_reader **rd,
 			struct rfs_error *err);
+
+/* The size and time that 'path' has in the source. */
+int rfs_opener_generation(const struct rfs_source *src, const char *path,
+			  struct rfs_generation *ret, struct rfs_error *err);
+
+/* The same file, of which one source has the mapfile and the other has not: its
+ * zeros may be what was never copied. */
+bool rfs_opener_lacks_map(struct rfs_opener *op, const struct rfs_chain *chain,
+			  const struct rfs_source *other);
 
 #endif /* RESCUEFS_SITE_OPEN_PLACE_H */

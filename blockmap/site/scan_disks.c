@@ -303,12 +303,15 @@ static const char *format_of(const struct scan_group *group,
 	return "raw";
 }
 
-static enum rfs_format format_kind(const char *name)
+/* No program is started for what a source says (P9). */
+static enum rfs_format format_kind(const char *name, const char *by)
 {
 	if (!strcmp(name, "raw"))
 		return RFS_FORMAT_RAW;
 	if (!strcmp(name, "qcow2"))
 		return RFS_FORMAT_QCOW2;
+	if (!strcmp(by, "site file") && rfs_is_foreign_format(name))
+		return RFS_FORMAT_FOREIGN;
 	return RFS_FORMAT_OTHER;
 }
 
@@ -395,7 +398,7 @@ static int add_copy(struct rfs_notes *notes, const struct scan_group *group,
 	if (strcmp(file->name, disk->name) != 0)
 		rfs_packed_strip(file->name, &copy.packing);
 	if (copy.format_name)
-		copy.format = format_kind(copy.format_name);
+		copy.format = format_kind(copy.format_name, copy.format_by);
 	if (!copy.path || !copy.format_name ||
 	    rfs_mapfile_find(copy.path, is_listed, dir, notes, &copy.mapfile,
 			     NULL) < 0 ||
@@ -489,7 +492,7 @@ int rfs_scan_add_copy(const struct rfs_site *site, struct rfs_disk *disk,
 		free(added->format_name);
 		return -1;
 	}
-	added->format = format_kind(added->format_name);
+	added->format = format_kind(added->format_name, added->format_by);
 	added->as_of_ns = age_of(copy->source, copy->generation);
 	disk->ncopies++;
 	sort_copies(disk);

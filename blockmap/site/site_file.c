@@ -340,7 +340,7 @@ static int disk_key(struct parse *p, const char *key, const char *value)
 	if (!strcmp(key, "mapfile"))
 		return mapfile_key(p, rule, value);
 	if (!strcmp(key, "format")) {
-		int r = choose(p, key, value, "raw qcow2");
+		int r = choose(p, key, value, "raw qcow2 vmdk vdi vhdx");
 
 		return r < 0 ? r : keep(p, &rule->format, value);
 	}
