@@ -9,42 +9,18 @@
  * published something else meanwhile, the read begins anew and serves that, so
  * that two readers never see one block from two sources.
  */
-#include "core/merge.h"
+#include "core/merge_parts.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/cleanup.h"
-#include "core/keptmap.h"
 
 /* In place of a source's number: lost only because stale blocks were not
  * wanted (fill = none or data).  Read again where they are. */
 #define WITHHELD (UINT32_MAX >> 4)
-
-/* Who is asked for a block: a candidate, or what is healed of one. */
-struct giver {
-	struct rfs_reader *reader; /* NULL: could not be opened */
-	const struct rfs_candidate *candidate;
-	const struct rfs_origin *healed_by;
-	uint32_t id; /* its number in the state */
-	enum rfs_block_state gives;
-};
-
-struct rfs_merge {
-	char *name;
-	struct rfs_merge_policy policy;
-	struct rfs_candidate *candidates;
-	size_t ncandidates;
-	struct giver *givers; /* in the order in which they are asked */
-	size_t ngivers;
-	uint64_t size;
-	struct rfs_kept choices;
-	struct rfs_nature *nature; /* of fill = data, else NULL */
-	atomic_uint_fast64_t version;
-};
 
 /* One read on its way. */
 struct request {
@@ -67,14 +43,6 @@ static uint32_t choice(enum rfs_block_state state, uint32_t id)
 static enum rfs_block_state choice_state(uint32_t value)
 {
 	return rfs_merge_choice_state(value);
-}
-
-static const struct giver *giver_of(const struct rfs_merge *m, uint32_t value)
-{
-	for (size_t k = 0; k < m->ngivers; k++)
-		if (m->givers[k].id == value >> 4)
-			return &m->givers[k];
-	return NULL;
 }
 
 static bool is_stale(const struct rfs_merge *m, size_t k)
@@ -103,8 +71,8 @@ static struct rfs_run effective(const struct rfs_merge *m, struct rfs_run run)
 	return run;
 }
 
-static struct rfs_run find(struct rfs_merge *m, uint64_t off,
-			   struct rfs_range within)
+struct rfs_run rfs_merge_find(struct rfs_merge *m, uint64_t off,
+			      struct rfs_range within)
 {
 	return effective(m, rfs_kept_find(&m->choices, off, within));
 }
@@ -211,7 +179,7 @@ static int publish_fresh(struct request *q, struct rfs_range range, size_t k)
 
 static int publish_read(struct request *q, struct rfs_range range, size_t k)
 {
-	const struct giver *g = &q->m->givers[k];
+	const struct rfs_giver *g = &q->m->givers[k];
 
 	if (!range.len)
 		return 0;
@@ -385,7 +353,7 @@ static int turn_lost(struct request *q, const struct rfs_ranges *gone)
 
 static int serve_known(struct request *q, struct rfs_run run)
 {
-	const struct giver *c = giver_of(q->m, run.value);
+	const struct rfs_giver *c = rfs_merge_giver_of(q->m, run.value);
 	struct rfs_ranges gone = { 0 };
 	int r;
 
@@ -426,7 +394,7 @@ static int serve(struct request *q)
 
 	for (uint64_t off = q->range.off; off < end && r == 0;
 	     off = rfs_range_end(run.range)) {
-		run = find(q->m, off, rfs_range_to(off, end));
+		run = rfs_merge_find(q->m, off, rfs_range_to(off, end));
 		r = run.value ? serve_known(q, run) : resolve(q, run.range);
 	}
 	return r;
@@ -464,127 +432,6 @@ static struct rfs_reader *first_open(const struct rfs_merge *m)
 		if (m->givers[k].reader)
 			return m->givers[k].reader;
 	return NULL;
-}
-
-/* Who gives, or would give first, a range. */
-static const struct giver *giver(const struct rfs_merge *m, struct rfs_run run)
-{
-	const struct giver *g = NULL;
-
-	if (run.value)
-		g = giver_of(m, run.value);
-	for (size_t k = 0; k < m->ngivers && !run.value && !g; k++)
-		if (m->givers[k].reader)
-			g = &m->givers[k];
-	if (g && g->reader &&
-	    rfs_range_fits(run.range, rfs_reader_size(g->reader)))
-		return g;
-	return NULL;
-}
-
-int rfs_merge_extents(struct rfs_merge *m, struct rfs_range range,
-		      struct rfs_extents *out, struct rfs_error *err)
-{
-	const struct giver *c;
-	enum rfs_content content;
-	struct rfs_run run;
-	int r = 0;
-
-	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
-	     off = rfs_range_end(run.range)) {
-		run = find(m, off, range);
-		c = giver(m, run);
-		if (c && choice_state(run.value) != RFS_ZERO) {
-			r = rfs_reader_extents(c->reader, run.range, out, err);
-			continue;
-		}
-		content = choice_state(run.value) == RFS_ZERO ? RFS_HOLE
-							      : RFS_DATA;
-		if (rfs_extents_add(out, run.range, content) < 0)
-			r = rfs_no_memory(err);
-	}
-	return r;
-}
-
-static bool is_given(enum rfs_block_state state)
-{
-	return state == RFS_FRESH || state == RFS_STALE ||
-	       state == RFS_UNPROVED;
-}
-
-/* Of what was chosen; where the rest would come from is not known. */
-int rfs_merge_seats(struct rfs_merge *m, struct rfs_range range,
-		    struct rfs_seats *out, struct rfs_error *err)
-{
-	const struct giver *c;
-	struct rfs_run run;
-	int r = 0;
-
-	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
-	     off = rfs_range_end(run.range)) {
-		run = find(m, off, range);
-		c = is_given(choice_state(run.value)) ? giver(m, run) : NULL;
-		if (c)
-			r = rfs_reader_seats(c->reader, run.range, out, err);
-		else if (rfs_seats_add(out, run.range, NULL, 0) < 0)
-			r = rfs_no_memory(err);
-	}
-	return r;
-}
-
-static int report_given(const struct giver *g, struct rfs_run run,
-			struct rfs_report *out, struct rfs_error *err)
-{
-	struct rfs_trace trace = { 0 };
-	struct rfs_report_item item = {
-		.state = choice_state(run.value),
-		.was = choice_state(run.value),
-		.healed_by = g->healed_by,
-	};
-	int r;
-
-	r = rfs_reader_trace(g->reader, run.range, &trace, err);
-	for (size_t i = 0; i < trace.count && r == 0; i++) {
-		item.range = trace.items[i].range;
-		item.origin = trace.items[i].origin;
-		if (!item.origin)
-			item.origin = g->candidate->origin;
-		if (rfs_report_add(out, &item) < 0)
-			r = rfs_no_memory(err);
-	}
-	rfs_trace_fini(&trace);
-	return r;
-}
-
-static int report_run(struct rfs_merge *m, struct rfs_run run,
-		      struct rfs_report *out, struct rfs_error *err)
-{
-	const struct giver *g = giver(m, run);
-	struct rfs_report_item item = {
-		.range = run.range,
-		.state = choice_state(run.value),
-		.was = choice_state(run.value),
-	};
-
-	if (g && is_given(item.state))
-		return report_given(g, run, out, err);
-	if (is_given(item.state))
-		item.state = item.was = RFS_LOST; /* its source is not there */
-	return rfs_report_add(out, &item) < 0 ? rfs_no_memory(err) : 0;
-}
-
-int rfs_merge_report(struct rfs_merge *m, struct rfs_range range,
-		     struct rfs_report *out, struct rfs_error *err)
-{
-	struct rfs_run run;
-	int r = 0;
-
-	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
-	     off = rfs_range_end(run.range)) {
-		run = find(m, off, range);
-		r = report_run(m, run, out, err);
-	}
-	return r;
 }
 
 static bool has_generation(const struct rfs_candidate *c)
@@ -654,7 +501,7 @@ static int remember_generation(const struct rfs_merge *m,
 				  err);
 }
 
-static void add_giver(struct rfs_merge *m, struct giver giver)
+static void add_giver(struct rfs_merge *m, struct rfs_giver giver)
 {
 	if (giver.reader)
 		rfs_reader_ref(giver.reader);
@@ -665,7 +512,7 @@ static void add_giver(struct rfs_merge *m, struct giver giver)
 static void add_healed(struct rfs_merge *m, struct rfs_state *state,
 		       const struct rfs_healed *h, enum rfs_block_state gives)
 {
-	struct giver giver = {
+	struct rfs_giver giver = {
 		.reader = h->reader,
 		.candidate = &m->candidates[h->candidate],
 		.healed_by = h->healed_by,
@@ -681,7 +528,7 @@ static int add_candidate(struct rfs_merge *m, struct rfs_state *state, size_t k,
 			 struct rfs_error *err)
 {
 	const struct rfs_candidate *c = &m->candidates[k];
-	struct giver giver = {
+	struct rfs_giver giver = {
 		.reader = c->reader,
 		.candidate = c,
 		.gives =

@@ -12,8 +12,12 @@
 /* What an item of the report is in the picture. */
 static struct rfs_picture_key key_of(const struct rfs_report_item *item)
 {
-	struct rfs_picture_key key = { item->state, item->state, item->origin,
-				       0 };
+	struct rfs_picture_key key = {
+		.state = item->state,
+		.was = item->state,
+		.origin = item->origin,
+		.healed_by = item->healed_by,
+	};
 
 	if (item->state == RFS_LOCAL &&
 	    (item->was == RFS_LOST || item->was == RFS_STALE ||
@@ -40,7 +44,7 @@ static bool is_same_key(const struct rfs_picture_key *a,
 			const struct rfs_picture_key *b)
 {
 	return a->state == b->state && a->was == b->was &&
-	       a->origin == b->origin;
+	       a->origin == b->origin && a->healed_by == b->healed_by;
 }
 
 /* The place of a key in the list, which must have it. */

@@ -12,8 +12,9 @@ struct rfs_picture_key {
 	enum rfs_block_state state;
 	/* Of a local block: lost or stale, if it was; else equal to 'state'. */
 	enum rfs_block_state was;
-	const struct rfs_origin *origin; /* NULL: nobody */
-	uint64_t bytes;			 /* on the whole disk */
+	const struct rfs_origin *origin;    /* NULL: nobody */
+	const struct rfs_origin *healed_by; /* NULL: it is not */
+	uint64_t bytes;			    /* on the whole disk */
 };
 
 /* Zero it to begin; it owns what it points to. */

@@ -12,6 +12,7 @@
 
 #include "core/cleanup.h"
 #include "core/mapfile.h"
+#include "readers/readers.h"
 
 #define HEALED_MAX 256 /* ranges in a mapfile's comment */
 
@@ -136,6 +137,25 @@ static void put_totals(FILE *out, const struct rfs_report *report)
 		rfs_report_healed(report));
 }
 
+/* Clusters that nobody claims, where they were counted. */
+static void put_orphans(FILE *out, struct rfs_view *view)
+{
+	struct rfs_qcow2_orphans orphans;
+	const struct rfs_candidate *c;
+	size_t n = rfs_view_candidates(view, &c);
+
+	for (size_t i = 0; i < n; i++)
+		if (c[i].reader &&
+		    rfs_qcow2_find_orphans(c[i].reader, false, &orphans)) {
+			fprintf(out,
+				"  \"orphans\": {\"clusters\": %" PRIu64
+				", \"bytes\": %" PRIu64 ", \"partial\": %s},\n",
+				orphans.clusters, orphans.bytes,
+				orphans.is_partial ? "true" : "false");
+			return;
+		}
+}
+
 static int put_extent(FILE *out, const struct rfs_report_item *item,
 		      const char *quoted_source, struct rfs_error *err)
 {
@@ -207,6 +227,7 @@ static int put_document(FILE *out, struct rfs_view *view, const char *name,
 	if (r < 0)
 		return r;
 	put_totals(out, report);
+	put_orphans(out, view);
 	r = put_extents(out, report, err);
 	if (r < 0)
 		return r;

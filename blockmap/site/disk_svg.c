@@ -49,6 +49,7 @@ char *rfs_key_text(const struct rfs_disk *disk,
 		   const struct rfs_picture_key *key)
 {
 	const char *name = key->origin ? key->origin->name : "?";
+	const char *by = key->healed_by ? key->healed_by->name : NULL;
 	int64_t as_of = rfs_disk_age(disk, key->origin);
 	char age[RFS_TIME_TEXT], *text = NULL;
 	int n = -1;
@@ -63,10 +64,14 @@ char *rfs_key_text(const struct rfs_disk *disk,
 			     as_of == RFS_TIME_UNKNOWN ? "" : age);
 		break;
 	case RFS_UNPROVED:
-		n = asprintf(&text, "unproved, from %s", name);
+		n = asprintf(&text, "unproved, from %s%s%s", name,
+			     by ? ", healed by the tables of " : "",
+			     by ? by : "");
 		break;
 	case RFS_FRESH:
-		n = asprintf(&text, "fresh, from %s", name);
+		n = asprintf(&text, "fresh, from %s%s%s", name,
+			     by ? ", healed by the tables of " : "",
+			     by ? by : "");
 		break;
 	case RFS_LOCAL:
 		n = asprintf(&text, "written by you%s%s",

@@ -111,9 +111,9 @@ void rfs_opener_free(struct rfs_opener *op)
 }
 
 /* Keeps a text as long as the opener; NULL without memory. */
-static const char *keep_text(struct rfs_opener *op, struct texts *t,
-			     const char *text)
+const char *rfs_opener_keep_text(struct rfs_opener *op, const char *text)
 {
+	struct texts *t = &op->errors;
 	char *copy = strdup(text);
 
 	pthread_mutex_lock(&op->lock);
@@ -125,11 +125,6 @@ static const char *keep_text(struct rfs_opener *op, struct texts *t,
 	}
 	pthread_mutex_unlock(&op->lock);
 	return copy;
-}
-
-const char *rfs_opener_keep_text(struct rfs_opener *op, const char *text)
-{
-	return keep_text(op, &op->errors, text);
 }
 
 struct rfs_opener_witness *rfs_opener_keep_witness(struct rfs_opener *op)
@@ -663,7 +658,7 @@ static int open_candidate(struct rfs_opener *op, const struct rfs_disk *disk,
 	ret->reader = NULL;
 	if (rfs_is_own_want(r))
 		return rfs_fail(err, -r, "%s", why.text);
-	ret->error = keep_text(op, &op->errors, why.text);
+	ret->error = rfs_opener_keep_text(op, why.text);
 	if (!ret->error)
 		ret->error = "it could not be opened";
 	rfs_notes_add(&op->inv->site->notes, "%s", why.text);

@@ -120,6 +120,9 @@ is_healed()
 	broken "$L2" 65536
 	view --backup "$BACKUP"
 	is_healed "$ESSEX/disk"
+	jq -e '.orphans.bytes > 4194304 and .orphans.partial' "$JSON"
+	client grep -q 'healed by the tables of backup' \
+		"$MNT/instances/$ESSEX/rescue/disk.svg"
 }
 
 @test "4 KiB of an L2 table lost" {
