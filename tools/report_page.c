@@ -84,8 +84,12 @@ static void put_data(struct rfs_page *p, const struct rfs_disk_facts *f)
 static void put_bar(struct rfs_page *p, const struct rfs_disk_facts *f)
 {
 	static const enum rfs_block_state order[] = {
-		RFS_LOST, RFS_STALE, RFS_LOCAL, RFS_FRESH, RFS_UNREAD, RFS_ZERO,
+		RFS_LOST,  RFS_STALE,  RFS_UNPROVED, RFS_LOCAL,
+		RFS_FRESH, RFS_UNREAD, RFS_ZERO,
 	};
+
+	_Static_assert(sizeof(order) / sizeof(*order) == RFS_BLOCK_STATES,
+		       "every state has its place in the bar");
 
 	rfs_page_raw(p, "<div class=\"bar\" aria-hidden=\"true\">");
 	for (size_t i = 0; i < RFS_BLOCK_STATES && f->size; i++)

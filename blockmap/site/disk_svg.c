@@ -109,6 +109,7 @@ static const char style[] =
 	".rfs-page{fill:#fff}.rfs-text{fill:#1d2229}.rfs-dim{fill:#5b6470}"
 	".rfs-svg text{font-family:system-ui,'DejaVu Sans',Arial,sans-serif}"
 	".rfs-lost{fill:#b3001b}.rfs-unread{fill:#c3c9d1}"
+	".rfs-unproved{fill:#a371f7}"
 	".rfs-hole{fill:#edf0f3}.rfs-local{fill:#3a74c9}"
 	".rfs-fresh0{fill:#2f9e6e}.rfs-fresh1{fill:#8fcf5e}"
 	".rfs-fresh2{fill:#52b8b0}.rfs-fresh3{fill:#b5c95a}"

@@ -86,8 +86,9 @@ check_truth()
 
 @test "on the scene: file by file what debugfs says, stale and then lost" {
 	scene_attach "$W"
-	rescue_mount "$W"
-	SITE=(--damaged "$BM" --backup "$BACKUP" --state "$STATE")
+	# Healed, there is little stale behind the lost part of an L2 table.
+	rescue_mount "$W" --no-heal
+	SITE=(--damaged "$BM" --backup "$BACKUP" --state "$STATE" --no-heal)
 	client cat "$MNT/instances/april-ci/disk" "$MNT/instances/$ESSEX/disk" \
 		>/dev/null
 	check_truth april-ci/disk "$TRUTH/april-ci/disk.raw" \

@@ -106,7 +106,7 @@ wanted()
 	run -1 client "$RESCUEFS" report "$W/site.conf" -o "$W/page.html"
 	[ -z "$output" ]
 	wanted >"$W/want" || true
-	[ "$(wc -l <"$W/want")" -eq 16 ]
+	[ "$(wc -l <"$W/want")" -eq 17 ]
 	figures "$W/page.html" | sort | diff "$W/want" -
 	grep -q "^$VOL stale 2048$" "$W/want"
 	grep -q "^$VOL lost 1024$" "$W/want"
