@@ -494,6 +494,10 @@ static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
 	if (r == 0 && info.data_file)
 		r = open_parent(op, chain, info.data_file, "raw", &data, err);
 	rfs_qcow2_info_fini(&info);
+	/* A name that is refused is not one that is lost: no other copy's header
+	 * may stand in for it. */
+	if (r == -EINVAL)
+		r = -ENOTSUP;
 	if (r < 0)
 		return r;
 	parts.backing = backing;
