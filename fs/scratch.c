@@ -42,15 +42,20 @@ struct rfs_scratch {
 	size_t nthreads;
 };
 
+const char *rfs_scratch_dir(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	return dir && *dir ? dir : "/var/tmp";
+}
+
 static int make_dir(struct rfs_scratch *s, const char *dir,
 		    struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *made = NULL;
 
 	if (!dir)
-		dir = getenv("TMPDIR");
-	if (!dir || !*dir)
-		dir = "/var/tmp";
+		dir = rfs_scratch_dir();
 	if (asprintf(&made, "%s/rescuefs-scratch-XXXXXX", dir) < 0) {
 		made = NULL;
 		return rfs_no_memory(err);

@@ -30,6 +30,9 @@ struct rfs_scratch_config {
 	bool is_direct;
 };
 
+/* Where one is made unless it is said. */
+const char *rfs_scratch_dir(void);
+
 /* Mounts it: needs /dev/fuse, and for others than root fusermount3. */
 int rfs_scratch_open(const struct rfs_scratch_config *config,
 		     struct rfs_scratch **ret, struct rfs_error *err);

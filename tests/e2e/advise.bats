@@ -126,6 +126,13 @@ nothing_is_left()
 	nothing_is_left
 }
 
+@test "a throw-away disk does not go to a source" {
+	digest_tree "$BACKUP" >"$W/before"
+	TMPDIR=$BACKUP run -2 advise april-ci/disk
+	[[ $output = *TMPDIR* ]]
+	digest_tree "$BACKUP" | diff "$W/before" -
+}
+
 # Starts it and ends it by a signal while its throw-away disk is mounted; fails
 # if it was too fast for that.
 interrupt_once()
