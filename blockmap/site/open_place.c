@@ -51,9 +51,10 @@ static bool is_in_root(const void *data, const char *path)
 {
 	const struct rfs_source *source = data;
 	struct stat st;
+	int r = rfs_rooted_stat(source->root_fd, path, &st, NULL);
 
-	return rfs_rooted_stat(source->root_fd, path, &st, NULL) == 0 &&
-	       S_ISREG(st.st_mode);
+	/* What cannot be looked at is there: an image is not whole for that. */
+	return r < 0 ? r != -ENOENT && r != -ENOTDIR : S_ISREG(st.st_mode);
 }
 
 int rfs_opener_find_map(struct rfs_opener *op, struct rfs_copy *copy,

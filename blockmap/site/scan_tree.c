@@ -16,6 +16,7 @@
 
 #include "core/cleanup.h"
 #include "core/vec.h"
+#include "site/mapped.h"
 #include "site/rooted.h"
 #include "site/scan.h"
 #include "site/site_path.h"
@@ -157,11 +158,17 @@ static int add_file(struct scan_tree *tree, struct scan_dir *dir,
 	RFS_CLEANUP_FREE char *path = path_of(dir->path, name);
 	struct scan_file *file;
 	struct stat st;
+	int r;
 
 	if (!path || RFS_VEC_ROOM(&dir->files) < 0)
 		return rfs_no_memory(err);
-	if (look(tree, path, quiet, &st) < 0)
+	r = look(tree, path, quiet, &st);
+	/* A mapfile that cannot be looked at is there all the same: without it
+	 * its image would be taken for whole. */
+	if (r < 0 && (r == -ENOENT || !rfs_is_mapfile_name(name)))
 		return 0;
+	if (r < 0)
+		st = (struct stat){ .st_mode = S_IFREG };
 	if (S_ISDIR(st.st_mode))
 		return 0;
 	if (!S_ISREG(st.st_mode)) {

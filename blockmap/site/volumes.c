@@ -181,7 +181,10 @@ static bool is_file(const void *data, const char *path)
 	struct stat st;
 
 	(void)data;
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+	/* What cannot be looked at is there: an image is not whole for that. */
+	if (stat(path, &st) < 0)
+		return errno != ENOENT && errno != ENOTDIR;
+	return S_ISREG(st.st_mode);
 }
 
 /* Takes one path.  A directory holds much that is no volume, and nothing is

@@ -217,3 +217,21 @@ check()
 	run ! client cmp "$MNT/instances/torn/disk" "$W/want"
 	[[ $output != *differ* ]]
 }
+
+@test "a map that cannot even be looked at is there: the image is not whole" {
+	local dir=$BM/$NOVA/$TORN
+
+	cp --sparse=always "$T/vol.img" "$W/lv/$VOL.img"
+	ln -s "$VOL.img.map" "$W/lv/$VOL.img.map" # in a circle
+	rm -f "$dir"/disk.*[!o] # all but disk.info
+	truncate -s 8M "$dir/disk"
+	ln -s disk.map "$dir/disk.map"
+	rm -f "$BACKUP/$NOVA/$TORN/disk"
+	site </dev/null
+	mount_site
+	run ! client dd if="$MNT/volumes/$VOL" of=/dev/null count=1
+	rescue_umount "$W"
+	rm -rf "$W/state"
+	rescue_mount "$W"
+	run ! client dd if="$MNT/instances/torn/disk" of=/dev/null count=1
+}
