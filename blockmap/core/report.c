@@ -42,6 +42,21 @@ void rfs_report_fini(struct rfs_report *report)
 	*report = (struct rfs_report){ 0 };
 }
 
+size_t rfs_report_find(const struct rfs_report *report, uint64_t off)
+{
+	size_t lo = 0, hi = report->count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (rfs_range_end(report->items[mid].range) > off)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return lo;
+}
+
 void rfs_report_totals(const struct rfs_report *report,
 		       uint64_t ret_totals[RFS_BLOCK_STATES])
 {

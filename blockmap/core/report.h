@@ -48,6 +48,10 @@ int rfs_report_add(struct rfs_report *report,
 		   const struct rfs_report_item *item);
 void rfs_report_fini(struct rfs_report *report);
 
+/* The first item that ends behind 'off', in a report that is in order: its index,
+ * or the count if there is none. */
+size_t rfs_report_find(const struct rfs_report *report, uint64_t off);
+
 /* Bytes in each state. */
 void rfs_report_totals(const struct rfs_report *report,
 		       uint64_t ret_totals[RFS_BLOCK_STATES]);

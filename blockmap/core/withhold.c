@@ -9,22 +9,6 @@ struct withhold {
 	const struct rfs_report *report;
 };
 
-/* The first item of the report that ends behind 'off'. */
-static size_t find_item(const struct rfs_report *report, uint64_t off)
-{
-	size_t lo = 0, hi = report->count;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (rfs_range_end(report->items[mid].range) > off)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	return lo;
-}
-
 static int read_part(struct withhold *w, struct rfs_range part, bool is_stale,
 		     uint8_t *buf, struct rfs_ranges *bad,
 		     struct rfs_error *err)
@@ -42,7 +26,7 @@ static int withhold_read(void *state, struct rfs_range range, void *buf,
 {
 	struct withhold *w = state;
 	uint64_t at = range.off, end = rfs_range_end(range);
-	size_t i = find_item(w->report, at);
+	size_t i = rfs_report_find(w->report, at);
 	int r, worst = 0;
 
 	for (; at < end; i++) {

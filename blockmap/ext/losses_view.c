@@ -21,22 +21,6 @@ struct viewed {
 	atomic_ullong refused; /* bytes */
 };
 
-/* The first item of the report that ends behind 'off'. */
-static size_t find_item(const struct rfs_report *report, uint64_t off)
-{
-	size_t lo = 0, hi = report->count;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (rfs_range_end(report->items[mid].range) > off)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	return lo;
-}
-
 /* A part of 'range', in one state. */
 static int read_part(struct viewed *v, struct rfs_range part, bool is_known,
 		     uint8_t *buf, struct rfs_ranges *bad,
@@ -54,7 +38,7 @@ static int read_known(struct viewed *v, struct rfs_range range, uint8_t *buf,
 		      struct rfs_ranges *bad, struct rfs_error *err)
 {
 	uint64_t at = range.off, end = rfs_range_end(range);
-	size_t i = find_item(v->known, at);
+	size_t i = rfs_report_find(v->known, at);
 	int r, first = 0;
 
 	while (at < end) {

@@ -111,6 +111,24 @@ static void only_what_is_alike_is_joined(void **state)
 	assert_int_equal(report.count, 0);
 }
 
+static void the_item_of_a_byte_is_found(void **state)
+{
+	struct rfs_report none = { 0 };
+	struct rfs_view view;
+	uint64_t off = 0;
+
+	(void)state;
+	view_init(&view);
+	assert_int_equal(rfs_report_find(&none, 0), 0);
+	for (size_t i = 0; i < view.report.count; i++) {
+		assert_int_equal(rfs_report_find(&view.report, off), i);
+		off = rfs_range_end(view.report.items[i].range);
+		assert_int_equal(rfs_report_find(&view.report, off - 1), i);
+	}
+	assert_int_equal(rfs_report_find(&view.report, off), view.report.count);
+	rfs_report_fini(&view.report);
+}
+
 static void totals_are_by_state(void **state)
 {
 	uint64_t totals[RFS_BLOCK_STATES];
@@ -398,6 +416,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_is_alike_is_joined),
+		cmocka_unit_test(the_item_of_a_byte_is_found),
 		cmocka_unit_test(totals_are_by_state),
 		cmocka_unit_test(states_have_names_and_letters),
 		cmocka_unit_test(the_json_says_it_all),
