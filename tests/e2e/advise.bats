@@ -146,7 +146,7 @@ interrupt_once()
 		! is_gone "$pid" || return
 	done
 	kill -TERM "$pid"
-	wait_until 30 is_gone "$pid"
+	wait_until 60 is_gone "$pid"
 }
 
 @test "a signal in the middle leaves nothing behind" {

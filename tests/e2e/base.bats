@@ -61,14 +61,14 @@ mount_given()
 	EOT
 	printf '%s\n' "$@" >>"$W/site.conf"
 	"$RESCUEFS" mount -f "$W/site.conf" "$MNT" 2>"$W/log" 3>&- 4>&- &
-	wait_until 20 mountpoint -q "$MNT"
+	wait_until 60 mountpoint -q "$MNT"
 }
 
 refused()
 {
 	run ! client cmp "$MNT/instances/torn/disk" "$T/want.raw"
 	[[ $output == *"Input/output error"* ]]
-	wait_until 20 grep -q "$1" "$W/log"
+	wait_until 60 grep -q "$1" "$W/log"
 	rescue_umount "$W"
 }
 
@@ -83,7 +83,7 @@ digest()
 	client cmp "$MNT/instances/torn/disk" "$T/want.raw"
 	client jq -e '[.extents[].state] | index("lost") == null' \
 		"$MNT/instances/torn/rescue/disk.json"
-	wait_until 20 grep -q "that is given by hand stands in" "$W/log"
+	wait_until 60 grep -q "that is given by hand stands in" "$W/log"
 	"$RESCUEFS" scan "$W/site.conf" |
 		grep "base *$BASE  $T/base.raw 3.0M  last changed"
 }

@@ -132,14 +132,14 @@ EOT
 @test "slow takes its time, elsewhere it does not" {
 	local t0 t1 t2
 
-	disk_faults "$W" <<<"slow 400 0 512"
+	disk_faults "$W" <<<"slow 1500 0 512"
 	t0=$(date +%s%3N)
 	direct 512 8 >/dev/null
 	t1=$(date +%s%3N)
 	direct 512 0 >/dev/null
 	t2=$(date +%s%3N)
-	[ $((t2 - t1)) -ge 400 ]
-	[ $((t1 - t0)) -lt 400 ]
+	[ $((t2 - t1)) -ge 1500 ]
+	[ $((t1 - t0)) -lt 1500 ]
 }
 
 @test "hang waits until the line is gone, and only there" {

@@ -60,7 +60,7 @@ mount_site()
 	rm -rf "$W/state"
 	"$RESCUEFS" mount -f "$W/site.conf" "$MNT" 2>"$W/log" 3>&- 4>&- &
 	MOUNT=$!
-	wait_until 20 mountpoint -q "$MNT"
+	wait_until 60 mountpoint -q "$MNT"
 }
 
 # The programs that the mount has started.
@@ -78,7 +78,7 @@ refused()
 {
 	mount_site
 	run ! client dd if="$MNT/volumes/$VOL" of=/dev/null count=1
-	wait_until 20 grep -q "$1" "$W/log"
+	wait_until 60 grep -q "$1" "$W/log"
 	[[ -z $(servers) ]]
 	rescue_umount "$W"
 }
@@ -96,7 +96,7 @@ refused()
 		pid=$(servers)
 		[[ $pid =~ ^[0-9]+$ ]]
 		rescue_umount "$W"
-		wait_until 10 test ! -e "/proc/$pid"
+		wait_until 60 test ! -e "/proc/$pid"
 		[[ $(sha256sum <"$W/lv/$VOL") = "$before" ]]
 		"$RESCUEFS" scan "$W/site.conf" |
 			grep "$VOL .*$format by site file  lv "
@@ -109,7 +109,7 @@ refused()
 	mount_site
 	client cmp -n $((1 * M)) "$MNT/volumes/$VOL" "$T/truth.raw"
 	kill -9 "$(servers)"
-	wait_until 20 client cmp "$MNT/volumes/$VOL" "$T/truth.raw"
+	wait_until 60 client cmp "$MNT/volumes/$VOL" "$T/truth.raw"
 }
 
 @test "what a source says of its format starts no program" {
@@ -167,7 +167,7 @@ refused()
 	mkdir "$W/bin"
 	ln -s "$(type -P fusermount3)" "$W/bin"
 	PATH=$W/bin mount_without
-	wait_until 20 grep -q "there is no qemu-nbd to read it" "$W/log"
+	wait_until 60 grep -q "there is no qemu-nbd to read it" "$W/log"
 }
 
 mount_without()
@@ -175,6 +175,6 @@ mount_without()
 	/bin/rm -rf "$W/state"
 	"$RESCUEFS" mount -f "$W/site.conf" "$MNT" 2>"$W/log" 3>&- 4>&- &
 	PATH=/usr/bin:/bin
-	wait_until 20 mountpoint -q "$MNT"
+	wait_until 60 mountpoint -q "$MNT"
 	run ! client dd if="$MNT/volumes/$VOL" of=/dev/null count=1
 }

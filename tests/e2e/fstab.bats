@@ -67,7 +67,7 @@ teardown()
 	[[ ${T-} ]] || return 0
 	let_go "$MNT" || true
 	end_pid "$T/pid"
-	[[ ! -e $STATE/lock ]] || wait_until 20 flock -n "$STATE/lock" true
+	[[ ! -e $STATE/lock ]] || wait_until 60 flock -n "$STATE/lock" true
 }
 
 teardown_file()
@@ -155,7 +155,7 @@ as_nobody()
 		2013-05-10T03:00:00Z ]
 	[ -f "$T/other/known.db" ]
 	client umount "$MNT"
-	wait_until 20 flock -n "$T/other/lock" true
+	wait_until 60 flock -n "$T/other/lock" true
 }
 
 @test "without allow_other nobody gets in" {
@@ -230,11 +230,11 @@ as_nobody()
 		"$T/bm0002.conf" "$MNT"
 	pid=$!
 	echo "$pid" >"$T/pid"
-	wait_until 10 is_mounted "$MNT"
+	wait_until 60 is_mounted "$MNT"
 	shows_the_disk
 	run ! is_gone "$pid"
 	kill -INT "$pid"
-	wait_until 20 is_gone "$pid"
+	wait_until 60 is_gone "$pid"
 	wait "$pid" || ended=$?
 	[ "$ended" -eq 0 ]
 	run ! is_mounted "$MNT"
@@ -249,7 +249,7 @@ as_nobody()
 	run ! is_gone "$pid"
 	client fusermount3 -u "$MNT"
 	run ! is_mounted "$MNT"
-	wait_until 20 is_gone "$pid"
+	wait_until 60 is_gone "$pid"
 }
 
 @test "a mount point must be a directory that is there, and empty" {
@@ -288,7 +288,7 @@ as_nobody()
 	rescuefs none "$MNT" -o "$o"
 	shows_the_disk
 	client umount "$MNT"
-	wait_until 20 flock -n "$T/fourth/lock" true
+	wait_until 60 flock -n "$T/fourth/lock" true
 }
 
 @test "state and mount point may not lie in a source" {

@@ -40,6 +40,13 @@ teardown()
 	end_pid "$W/server.pid"
 }
 
+# As a host that loses its power: asked to end, nbdkit waits for its clients.
+kill_server()
+{
+	kill -KILL "$(<"$W/server.pid")"
+	end_pid "$W/server.pid"
+}
+
 # serve [FAULT...]: the live disk, failing as told, with nbdkit.
 serve()
 {
@@ -164,7 +171,7 @@ now_all()
 @test "many requests are in flight at once" {
 	local at pids=()
 
-	serve "slow 300 0 $SMALL_SIZE"
+	serve "slow 1000 0 $SMALL_SIZE"
 	live torn
 	piece "$MNT/instances/torn/disk" 0 512 >/dev/null
 	read_all()
@@ -180,8 +187,8 @@ now_all()
 	for at in {1..12}; do
 		cmp "$W/piece$at" <(piece "$LIVE" $((at * 65536)) 4096)
 	done
-	# One after the other would be 3600 ms and more.
-	((TOOK < 2500))
+	# One after the other would be 12 seconds and more.
+	((TOOK < 9000))
 }
 
 @test "a connection that drops is made again at once" {
@@ -197,12 +204,12 @@ now_all()
 	serve
 	live torn
 	cmp <(piece "$MNT/instances/torn/disk" 0 4096) <(piece "$LIVE" 0 4096)
-	end_pid "$W/server.pid"
+	kill_server
 	cmp <(piece "$MNT/instances/torn/disk" "$M" 65536) \
 		<(piece "$BM/$NOVA/$TORN/disk" "$M" 65536)
 	serve
 	# What was not chosen meanwhile is the live one's again.
-	wait_until 10 is_live_again
+	wait_until 60 is_live_again
 	# What was chosen stays (P4).
 	cmp <(piece "$MNT/instances/torn/disk" "$M" 65536) \
 		<(piece "$BM/$NOVA/$TORN/disk" "$M" 65536)
@@ -216,13 +223,13 @@ now_all()
 	piece "$MNT/instances/torn/disk" 0 4096 >/dev/null
 	kill -STOP "$(<"$W/server.pid")"
 	took piece "$MNT/instances/torn/disk" "$M" 4096
-	((TOOK > 1500 && TOOK < 3500))
+	((TOOK > 1500 && TOOK < 3900))
 	took piece "$MNT/instances/torn/disk" $((2 * M)) 4096
-	((TOOK < 500))
+	((TOOK < 1800))
 	cmp <(piece "$MNT/instances/torn/disk" $((2 * M)) 4096) \
 		<(piece "$BM/$NOVA/$TORN/disk" $((2 * M)) 4096)
 	took rescue_umount "$W"
-	((TOOK < 2000))
+	((TOOK < 10000))
 	kill -CONT "$(<"$W/server.pid")"
 }
 
@@ -230,16 +237,16 @@ now_all()
 	serve "hang $M 4096"
 	live torn
 	took piece "$MNT/instances/torn/disk" "$M" 4096
-	((TOOK < 4500))
+	((TOOK < 8000))
 	# Set aside for a while, as nothing else was heard; then it serves.
-	wait_until 5 is_live_again
+	wait_until 60 is_live_again
 }
 
 @test "a block chosen from a live disk that is gone is neither lost nor another's" {
 	serve
 	live torn
 	piece "$MNT/instances/torn/disk" 0 4096 >/dev/null
-	end_pid "$W/server.pid"
+	kill_server
 	rescue_umount "$W"
 	serve "hang 0 $SMALL_SIZE"
 	live torn
@@ -250,7 +257,7 @@ now_all()
 		cmp <(piece "$MNT/instances/torn/disk" 0 4096) \
 			<(piece "$LIVE" 0 4096)
 	}
-	wait_until 20 again
+	wait_until 60 again
 }
 
 @test "a server that is not there costs its source and no more" {
@@ -270,9 +277,9 @@ s.bind(sys.argv[1])
 s.listen()
 time.sleep(60)' "$SOCK"
 	echo $! >"$W/server.pid"
-	wait_until 5 test -S "$SOCK"
+	wait_until 60 test -S "$SOCK"
 	took live x
-	((TOOK < 7000))
+	((TOOK < 15000))
 	grep -q "no answer within 5 seconds" "$MNT/README"
 }
 

@@ -304,7 +304,7 @@ touches_of_data()
 
 	pid=$(cut -d' ' -f1 "$STATE/lock")
 	kill -TERM "$pid"
-	wait_until 20 is_gone "$pid"
+	wait_until 60 is_gone "$pid"
 	run ! is_mounted "$MNT"
 }
 

@@ -137,9 +137,9 @@ check()
 		rm -rf "$W/state"
 		site </dev/null
 		"$RESCUEFS" mount -f "$W/site.conf" "$MNT" 2>"$W/log" 3>&- 4>&- &
-		wait_until 20 mountpoint -q "$MNT"
+		wait_until 60 mountpoint -q "$MNT"
 		run ! client dd if="$MNT/volumes/$VOL" of=/dev/null count=1
-		wait_until 20 grep -q "lv:$W/lv/$VOL.img is not read, since its\
+		wait_until 60 grep -q "lv:$W/lv/$VOL.img is not read, since its\
  mapfile cannot be believed: .*$VOL.img" "$W/log"
 		rescue_umount "$W"
 	done

@@ -24,7 +24,7 @@ start()
 	MNT=$W/rescue
 	PID_FILE=$W/pid
 	rescue_mount "$W" -f </dev/null >"$W/log" 2>&1 3>&- 4>&- &
-	wait_until 10 test -f "$MNT/README"
+	wait_until 60 test -f "$MNT/README"
 	pgrep -f -- "--state $W/state" | tail -1 >"$PID_FILE"
 }
 
@@ -35,7 +35,7 @@ teardown()
 
 ended()
 {
-	wait_until 10 is_gone "$(<"$PID_FILE")"
+	wait_until 60 is_gone "$(<"$PID_FILE")"
 	! is_mounted "$MNT"
 }
 
@@ -72,7 +72,7 @@ end_with()
 
 @test "a mount whose process died is told, and how to end it" {
 	kill -9 "$(<"$PID_FILE")"
-	wait_until 10 is_gone "$(<"$PID_FILE")"
+	wait_until 60 is_gone "$(<"$PID_FILE")"
 	run ! client "$RESCUEFS" mount --backup "$BACKUP" --state "$W/state" \
 		"$MNT"
 	[[ $output = *"$MNT"* ]]
@@ -86,7 +86,7 @@ end_with()
 	for _ in {1..40}; do
 		rescue_mount "$W"
 		umount "$MNT"
-		wait_until 20 flock -n "$W/state/lock" true
+		wait_until 60 flock -n "$W/state/lock" true
 	done
 }
 
@@ -99,6 +99,6 @@ end_with()
 	client "$RESCUEFS" mount --damaged "$BM" --backup "$BACKUP" \
 		--state "$W/state" "$MNT"
 	device=$(stat -c '%Hd:%Ld' "$MNT")
-	wait_until 10 grep -qx 1024 "/sys/class/bdi/$device/read_ahead_kb"
+	wait_until 60 grep -qx 1024 "/sys/class/bdi/$device/read_ahead_kb"
 	umount "$MNT"
 }

@@ -44,7 +44,7 @@ mount_loudly()
 	mkdir -p "$MNT"
 	"$RESCUEFS" mount -f --backup "$BACKUP" --state "$STATE" "$MNT" \
 		2>"$W/log" 3>&- 4>&- &
-	wait_until 20 mountpoint -q "$MNT"
+	wait_until 60 mountpoint -q "$MNT"
 }
 
 # What the daemon has read so far, in bytes.
@@ -169,7 +169,7 @@ served()
 	n=$(served "$MNT/instances/kept/disk")
 	[ "$n" -gt 500 ]
 	[ "$n" -lt 700 ]
-	wait_until 20 grep -q "in the middle of a member" "$W/log"
+	wait_until 60 grep -q "in the middle of a member" "$W/log"
 }
 
 @test "a checksum that fails for all of it: nothing is served, and that is said" {
@@ -178,14 +178,14 @@ served()
 		status=none
 	mount_loudly
 	[ "$(served "$MNT/instances/kept/disk")" -eq 0 ]
-	wait_until 20 grep -q "checksum" "$W/log"
+	wait_until 60 grep -q "checksum" "$W/log"
 }
 
 @test "a name that lies is an error that says so" {
 	xz -0c "$TRUTH" >"$DIR/disk.gz"
 	mount_loudly
 	run ! client cat "$MNT/instances/kept/disk"
-	wait_until 20 grep -q "its name says gzip" "$W/log"
+	wait_until 60 grep -q "its name says gzip" "$W/log"
 }
 
 # Something of an index is there.
@@ -205,11 +205,11 @@ is_begun()
 	rescue_mount "$W"
 	pid=$(cut -d' ' -f1 "$STATE/lock")
 	client cat "$MNT/instances/kept/disk" >"$W/out" 3>&- &
-	wait_until 20 is_begun
+	wait_until 60 is_begun
 	kill -9 "$pid"
 	wait $! || true
 	fusermount3 -uz "$MNT"
-	wait_until 20 flock -n "$W/state/lock" true
+	wait_until 60 flock -n "$W/state/lock" true
 	run ! grep -rq rfspack "$W/state/data" # it was still being built
 
 	rescue_mount "$W"
@@ -230,9 +230,9 @@ is_begun()
 	done >"$DIR/disk.gz"
 	rescue_mount "$W"
 	client cat "$MNT/instances/kept/disk" >/dev/null 2>&1 3>&- &
-	wait_until 20 is_begun
+	wait_until 60 is_begun
 	kill -TERM "$(cut -d' ' -f1 "$STATE/lock")"
-	wait_until 20 flock -n "$W/state/lock" true
+	wait_until 60 flock -n "$W/state/lock" true
 	run ! grep -rq rfspack "$W/state/data" # it was not finished
 	wait $! || true
 }

@@ -59,7 +59,7 @@ view()
 unmount()
 {
 	let_go "$MNT"
-	[[ ! -e $STATE/lock ]] || wait_until 20 flock -n "$STATE/lock" true
+	[[ ! -e $STATE/lock ]] || wait_until 60 flock -n "$STATE/lock" true
 }
 
 # sector OFF [FILE]: 512 bytes of a disk.

@@ -114,7 +114,7 @@ session()
 	counts >"$BATS_TEST_TMPDIR/counts"
 	pid=$(cut -d' ' -f1 "$STATE/lock")
 	kill -KILL "$pid"
-	wait_until 20 is_gone "$pid"
+	wait_until 60 is_gone "$pid"
 	let_go "$MNT"
 	drop_caches
 	rescue_mount "$W"

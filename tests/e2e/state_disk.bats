@@ -40,7 +40,7 @@ view()
 	in_background env "$@" "$RESCUEFS" mount -f --damaged "$BM" \
 		--backup "$BACKUP" --state "$STATE" "$MNT" 2>>"$W/log"
 	echo $! >"$W/pid"
-	wait_until 20 is_mounted "$MNT" || die "$(<"$W/log")"
+	wait_until 60 is_mounted "$MNT" || die "$(<"$W/log")"
 }
 
 # The same on a disk that fails as the lines of $W/dodge say.
@@ -54,7 +54,7 @@ view_on_failing()
 unview()
 {
 	let_go "$MNT"
-	wait_until 20 is_gone "$(<"$W/pid")"
+	wait_until 60 is_gone "$(<"$W/pid")"
 }
 
 dodge()

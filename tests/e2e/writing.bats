@@ -152,7 +152,7 @@ view()
 unmount()
 {
 	let_go "$MNT"
-	[[ ! -e $STATE/lock ]] || wait_until 20 flock -n "$STATE/lock" true
+	[[ ! -e $STATE/lock ]] || wait_until 60 flock -n "$STATE/lock" true
 }
 
 kill_daemon()

@@ -21,7 +21,7 @@ die()
 # Runs a command that touches a mount: nothing may hang for ever.
 client()
 {
-	timeout -k 5 "${CLIENT_SECONDS:-60}" "$@"
+	timeout -k 5 "${CLIENT_SECONDS:-120}" "$@"
 }
 
 # Waits until the command succeeds: wait_until SECONDS COMMAND...
@@ -64,7 +64,7 @@ end_pid()
 	[[ -s $1 ]] || return 0
 	pid=$(<"$1")
 	kill "$pid" 2>/dev/null || true # it may be gone already
-	wait_until 5 is_gone "$pid" || kill -9 "$pid" 2>/dev/null || true
+	wait_until 20 is_gone "$pid" || kill -9 "$pid" 2>/dev/null || true
 	rm -f "$1"
 }
 

@@ -24,7 +24,7 @@ disk_start()
 		die "nbdkit does not start" || return
 	in_background nbdfuse -r -P "$work/nbdfuse.pid" "$work/nbd/disk" \
 		--unix "$work/socket" >"$work/nbdfuse.log" 2>&1
-	wait_until 10 test -s "$work/nbdfuse.pid" ||
+	wait_until 60 test -s "$work/nbdfuse.pid" ||
 		die "nbdfuse does not start: $(<"$work/nbdfuse.log")" || return
 	DISK_FILE=$work/nbd/disk
 	DISK=

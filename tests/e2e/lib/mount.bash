@@ -23,7 +23,8 @@ rescue_umount()
 
 	[[ -d $work/rescue ]] || return 0
 	let_go "$work/rescue" || return
-	wait_until 20 flock -n "$work/state/lock" true
+	[[ -e $work/state/lock ]] || return 0
+	wait_until 60 flock -n "$work/state/lock" true
 }
 
 # claims FILE.json STATE: "OFF LEN SOURCE" of every extent in that state.
