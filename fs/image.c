@@ -145,7 +145,7 @@ void rfs_image_stat(struct rfs_image *img, struct rfs_view *view,
 
 int rfs_image_totals(struct rfs_image *img, struct rfs_view *view,
 		     uint64_t ret_totals[RFS_BLOCK_STATES],
-		     uint64_t *ret_healed, struct rfs_error *err)
+		     struct rfs_image_marks *ret_marks, struct rfs_error *err)
 {
 	struct rfs_report report = { 0 };
 	uint64_t version;
@@ -158,14 +158,15 @@ int rfs_image_totals(struct rfs_image *img, struct rfs_view *view,
 		r = rfs_view_report(view, &report, err);
 		if (r == 0) {
 			rfs_report_totals(&report, img->totals);
-			img->healed = rfs_report_healed(&report);
+			img->marks.healed = rfs_report_healed(&report);
+			img->marks.suspect = rfs_report_suspect(&report);
 			img->totals_version = version;
 			img->has_totals = true;
 		}
 	}
 	if (r == 0) {
 		memcpy(ret_totals, img->totals, sizeof(img->totals));
-		*ret_healed = img->healed;
+		*ret_marks = img->marks;
 	}
 	pthread_mutex_unlock(&img->lock);
 	rfs_report_fini(&report);

@@ -15,6 +15,11 @@
 #include "site/fetching.h"
 #include "site/open.h"
 
+/* Bytes, of whatever state. */
+struct rfs_image_marks {
+	uint64_t healed, suspect;
+};
+
 struct rfs_image {
 	const struct rfs_disk *disk;
 	struct rfs_opener *op;
@@ -29,7 +34,7 @@ struct rfs_image {
 	char *failure;	      /* the same in words, or NULL */
 	/* Bytes in each state, as of a version of the view. */
 	uint64_t totals[RFS_BLOCK_STATES];
-	uint64_t healed; /* bytes, of whatever state */
+	struct rfs_image_marks marks;
 	uint64_t totals_version;
 	bool has_totals;
 
@@ -66,7 +71,7 @@ void rfs_image_stat(struct rfs_image *img, struct rfs_view *view,
 
 int rfs_image_totals(struct rfs_image *img, struct rfs_view *view,
 		     uint64_t ret_totals[RFS_BLOCK_STATES],
-		     uint64_t *ret_healed, struct rfs_error *err);
+		     struct rfs_image_marks *ret_marks, struct rfs_error *err);
 
 /* Keeps what changed since the last call.  One thread only. */
 int rfs_image_keep(struct rfs_image *img, struct rfs_error *err);

@@ -23,14 +23,14 @@ static int look(void *data, const struct rfs_disk *disk, struct rfs_known *ret,
 {
 	struct rfs_image *img = find_image(data, disk);
 	struct rfs_view *view = img ? img->view : NULL;
-	uint64_t healed;
+	struct rfs_image_marks marks;
 	int r;
 
 	if (img && !view)
 		*ret_failure = rfs_image_failure(img);
 	if (!view)
 		return -ENOENT;
-	r = rfs_image_totals(img, view, ret->bytes, &healed, err);
+	r = rfs_image_totals(img, view, ret->bytes, &marks, err);
 	for (int s = 0; s < RFS_BLOCK_STATES; s++)
 		ret->size += ret->bytes[s];
 	ret->is_known = true;

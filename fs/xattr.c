@@ -162,24 +162,30 @@ static int get_fetch(struct rfs_front *front __attribute__((unused)),
 	return rfs_image_fetch_news(node->image, ret, err);
 }
 
-/* A total beside those of the states. */
-#define HEALED RFS_BLOCK_STATES
+/* Totals beside those of the states. */
+#define HEALED	RFS_BLOCK_STATES
+#define SUSPECT (HEALED + 1)
 
 static const char *total_name(int total)
 {
+	if (total == SUSPECT)
+		return "suspect";
 	return total == HEALED ? "healed" : rfs_block_state_name(total);
 }
 
 static int get_total(const struct rfs_node *node, int state, char **ret,
 		     struct rfs_error *err)
 {
-	uint64_t totals[RFS_BLOCK_STATES + 1];
+	uint64_t totals[SUSPECT + 1];
+	struct rfs_image_marks marks = { 0 };
 	struct rfs_view *view;
 	int r = rfs_image_view(node->image, &view, err);
 
 	if (r < 0)
 		return -ENODATA;
-	r = rfs_image_totals(node->image, view, totals, &totals[HEALED], err);
+	r = rfs_image_totals(node->image, view, totals, &marks, err);
+	totals[HEALED] = marks.healed;
+	totals[SUSPECT] = marks.suspect;
 	if (r == 0 && asprintf(ret, "%" PRIu64, totals[state]) < 0)
 		r = rfs_no_memory(err);
 	return r;
@@ -236,7 +242,7 @@ int rfs_xattr_get(struct rfs_front *front, const struct rfs_node *node,
 			return table[i].get(front, node, ret, err);
 	if (node->kind != RFS_NODE_IMAGE)
 		return -ENODATA;
-	for (int s = 0; s <= HEALED; s++)
+	for (int s = 0; s <= SUSPECT; s++)
 		if (strcmp(name, total_name(s)) == 0)
 			return get_total(node, s, ret, err);
 	return -ENODATA;
@@ -266,7 +272,7 @@ int rfs_xattr_list(struct rfs_front *front, const struct rfs_node *node,
 	for (size_t i = 0; i < n; i++)
 		list_name(front, node, table[i].name, out);
 	if (node->kind == RFS_NODE_IMAGE)
-		for (int s = 0; s <= HEALED; s++)
+		for (int s = 0; s <= SUSPECT; s++)
 			list_name(front, node, total_name(s), out);
 	return fclose(out) == 0 ? 0 : rfs_no_memory(err);
 }

@@ -76,7 +76,9 @@ static struct sign sign_of(const struct rfs_disk *disk,
 		break;
 	case RFS_FRESH:
 		/* The first source's is the plain case. */
-		if (letter == 'A')
+		if (key->suspect)
+			set(&sign, look, "!", "!", 201, 231);
+		else if (letter == 'A')
 			set(&sign, look, "=", look->has_colour ? " " : "\u2588",
 			    fresh[0], 16);
 		else

@@ -86,6 +86,7 @@ static int report_given(const struct rfs_giver *g, struct rfs_run run,
 	for (size_t i = 0; i < trace.count && r == 0; i++) {
 		item.range = trace.items[i].range;
 		item.origin = trace.items[i].origin;
+		item.suspect = trace.items[i].suspect;
 		if (!item.origin)
 			item.origin = g->candidate->origin;
 		if (rfs_report_add(out, &item) < 0)

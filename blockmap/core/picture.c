@@ -17,6 +17,7 @@ static struct rfs_picture_key key_of(const struct rfs_report_item *item)
 		.was = item->state,
 		.origin = item->origin,
 		.healed_by = item->healed_by,
+		.suspect = item->suspect,
 	};
 
 	if (item->state == RFS_LOCAL &&
@@ -37,6 +38,8 @@ static int rank(const struct rfs_picture_key *key)
 
 	if (key->was != key->state)
 		return key->was == RFS_LOST ? 2 : 3;
+	if (key->suspect && key->state == RFS_FRESH)
+		return 3;
 	return ranks[key->state];
 }
 
@@ -44,7 +47,8 @@ static bool is_same_key(const struct rfs_picture_key *a,
 			const struct rfs_picture_key *b)
 {
 	return a->state == b->state && a->was == b->was &&
-	       a->origin == b->origin && a->healed_by == b->healed_by;
+	       a->origin == b->origin && a->healed_by == b->healed_by &&
+	       a->suspect == b->suspect;
 }
 
 /* The place of a key in the list, which must have it. */

@@ -14,6 +14,7 @@ struct rfs_picture_key {
 	enum rfs_block_state was;
 	const struct rfs_origin *origin;    /* NULL: nobody */
 	const struct rfs_origin *healed_by; /* NULL: it is not */
+	const struct rfs_origin *suspect;   /* NULL: all are of one mind */
 	uint64_t bytes;			    /* on the whole disk */
 };
 

@@ -20,27 +20,36 @@ struct rfs_reader {
 	atomic_uint refs;
 };
 
-int rfs_trace_add(struct rfs_trace *trace, struct rfs_range range,
-		  const struct rfs_origin *origin)
+int rfs_trace_add_item(struct rfs_trace *trace,
+		       const struct rfs_trace_item *item)
 {
 	struct rfs_trace_item *last;
 	int r;
 
-	if (!range.len)
+	if (!item->range.len)
 		return 0;
 	if (trace->count) {
 		last = &trace->items[trace->count - 1];
-		if (last->origin == origin &&
-		    rfs_range_end(last->range) == range.off) {
-			last->range.len += range.len;
+		if (last->origin == item->origin &&
+		    last->suspect == item->suspect &&
+		    rfs_range_end(last->range) == item->range.off) {
+			last->range.len += item->range.len;
 			return 0;
 		}
 	}
 	r = RFS_VEC_ROOM(trace);
 	if (r < 0)
 		return r;
-	trace->items[trace->count++] = (struct rfs_trace_item){ range, origin };
+	trace->items[trace->count++] = *item;
 	return 0;
+}
+
+int rfs_trace_add(struct rfs_trace *trace, struct rfs_range range,
+		  const struct rfs_origin *origin)
+{
+	const struct rfs_trace_item item = { range, origin, NULL };
+
+	return rfs_trace_add_item(trace, &item);
 }
 
 void rfs_trace_fini(struct rfs_trace *trace)
@@ -255,6 +264,31 @@ int rfs_reader_tables(struct rfs_reader *rd, struct rfs_spots *out,
 	return rd->ops->tables ? rd->ops->tables(rd->state, out, err) : 0;
 }
 
+/* By the identity, but for what is known not to be as that has it. */
+static int seats_by_identity(struct rfs_reader *rd, struct rfs_range range,
+			     struct rfs_seats *out)
+{
+	struct rfs_ranges apart = { 0 };
+	struct rfs_range same;
+	uint64_t off = range.off;
+	int r = 0;
+
+	if (rd->ops->apart)
+		r = rd->ops->apart(rd->state, range, &apart);
+	for (size_t i = 0; i < apart.count && r == 0; i++) {
+		same = rfs_range_to(off, apart.items[i].off);
+		r = rfs_seats_add(out, same, rd->identity, same.off);
+		if (r == 0)
+			r = rfs_seats_add(out, apart.items[i], NULL, 0);
+		off = rfs_range_end(apart.items[i]);
+	}
+	same = rfs_range_to(off, rfs_range_end(range));
+	if (r == 0)
+		r = rfs_seats_add(out, same, rd->identity, same.off);
+	rfs_ranges_fini(&apart);
+	return r;
+}
+
 int rfs_reader_seats(struct rfs_reader *rd, struct rfs_range range,
 		     struct rfs_seats *out, struct rfs_error *err)
 {
@@ -265,7 +299,8 @@ int rfs_reader_seats(struct rfs_reader *rd, struct rfs_range range,
 		return r;
 	if (!rd->identity && rd->ops->seats)
 		return rd->ops->seats(rd->state, range, out, err);
-	r = rfs_seats_add(out, range, rd->identity, range.off);
+	r = rd->identity ? seats_by_identity(rd, range, out)
+			 : rfs_seats_add(out, range, NULL, 0);
 	return r < 0 ? rfs_no_memory(err) : 0;
 }
 

@@ -37,6 +37,9 @@ struct rfs_origin {
 struct rfs_trace_item {
 	struct rfs_range range;
 	const struct rfs_origin *origin; /* NULL: nobody, it is zero */
+	/* Who has other bytes there, though they should be the same, and was
+	 * not believed; NULL: nobody. */
+	const struct rfs_origin *suspect;
 };
 
 struct rfs_trace {
@@ -47,6 +50,9 @@ struct rfs_trace {
 
 int rfs_trace_add(struct rfs_trace *trace, struct rfs_range range,
 		  const struct rfs_origin *origin);
+/* The same of a whole item, whose range may be empty. */
+int rfs_trace_add_item(struct rfs_trace *trace,
+		       const struct rfs_trace_item *item);
 void rfs_trace_fini(struct rfs_trace *trace);
 
 /* Where bytes lie in the end: in a reader that stands on no other.  It is not
@@ -108,6 +114,12 @@ struct rfs_reader_ops {
 	 * unless the reader has an identity. */
 	int (*seats)(void *state, struct rfs_range range, struct rfs_seats *out,
 		     struct rfs_error *err);
+
+	/* Optional.  Of a reader with an identity: appends what of 'range' is
+	 * known to be other bytes than those of all who have it, ascending.
+	 * NULL: nothing. */
+	int (*apart)(void *state, struct rfs_range range,
+		     struct rfs_ranges *out);
 
 	/* Optional.  Bytes of storage behind it, for st_blocks: an estimate
 	 * that reads nothing.  NULL: the size. */

@@ -10,7 +10,8 @@ static bool is_alike(const struct rfs_report_item *a,
 		     const struct rfs_report_item *b)
 {
 	return a->state == b->state && a->was == b->was &&
-	       a->origin == b->origin && a->healed_by == b->healed_by;
+	       a->origin == b->origin && a->healed_by == b->healed_by &&
+	       a->suspect == b->suspect;
 }
 
 int rfs_report_add(struct rfs_report *report,
@@ -72,6 +73,16 @@ uint64_t rfs_report_healed(const struct rfs_report *report)
 
 	for (size_t i = 0; i < report->count; i++)
 		if (report->items[i].healed_by)
+			n += report->items[i].range.len;
+	return n;
+}
+
+uint64_t rfs_report_suspect(const struct rfs_report *report)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < report->count; i++)
+		if (report->items[i].suspect)
 			n += report->items[i].range.len;
 	return n;
 }

@@ -34,6 +34,9 @@ struct rfs_report_item {
 	/* Whose tables led there, where the giver's own are lost (rule 5); NULL:
 	 * its own. */
 	const struct rfs_origin *healed_by;
+	/* Who delivered other bytes there, though they should be the same, and
+	 * was not believed; NULL: nobody. */
+	const struct rfs_origin *suspect;
 };
 
 /* Zero it to begin; it owns 'items'. */
@@ -58,6 +61,9 @@ void rfs_report_totals(const struct rfs_report *report,
 
 /* Bytes that are healed: found by another copy's tables, whatever their state. */
 uint64_t rfs_report_healed(const struct rfs_report *report);
+
+/* Bytes on which copies that should hold the same do not agree. */
+uint64_t rfs_report_suspect(const struct rfs_report *report);
 
 /* "fresh", "hole", ... */
 const char *rfs_block_state_name(enum rfs_block_state state);

@@ -71,6 +71,9 @@ static const char *const schema[RFS_STATE_VERSION] = {
 
 	/* Digests of data are others; those of before are still understood. */
 	"",
+
+	/* Maps tell what is suspect: who does not know them would serve it. */
+	"",
 };
 
 static int sql_errno(sqlite3 *db, int rc)

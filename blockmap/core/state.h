@@ -16,7 +16,7 @@
 
 #include "core/error.h"
 
-#define RFS_STATE_VERSION 3
+#define RFS_STATE_VERSION 4
 
 struct rfs_state;
 

@@ -292,8 +292,9 @@ static int report_local(struct rfs_view *view, struct rfs_range range,
 static int report_run(struct rfs_view *view, struct rfs_run run,
 		      struct rfs_report *out, struct rfs_error *err)
 {
-	struct rfs_report_item item = { run.range, RFS_LOST, RFS_LOST, NULL,
-					NULL };
+	struct rfs_report_item item = { .range = run.range,
+					.state = RFS_LOST,
+					.was = RFS_LOST };
 
 	if (run.value == RFS_OVERLAY_NONE)
 		return rfs_merge_report(view->merge, run.range, out, err);

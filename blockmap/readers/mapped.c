@@ -197,3 +197,10 @@ int rfs_mapped_open(struct rfs_reader *below, struct rfs_mapfile *map,
 			      rfs_reader_name(below), rfs_reader_origin(below),
 			      ret, err);
 }
+
+const struct rfs_reader *rfs_mapped_below(const struct rfs_reader *rd)
+{
+	const struct mapped *m = rfs_reader_state(rd, &mapped_ops);
+
+	return m ? m->below : NULL;
+}

@@ -330,20 +330,21 @@ static int trace_piece(struct rfs_packed *p,
 		       struct rfs_range range, struct rfs_trace *out,
 		       struct rfs_error *err)
 {
-	const struct rfs_origin *origin = rfs_reader_origin(p->file);
+	struct rfs_trace_item item = { .origin = rfs_reader_origin(p->file) };
 	uint64_t size = rfs_reader_size(p->file);
 	struct rfs_trace below = { 0 };
 	int r = 0;
 
 	if (piece->flags & RFS_PIECE_ZERO)
-		origin = NULL;
+		item.origin = NULL;
 	else if (piece->from / 8 < size)
 		r = rfs_reader_trace(p->file, rfs_range(piece->from / 8, 1),
 				     &below, err);
 	if (r == 0 && below.count)
-		origin = below.items[0].origin;
+		item = below.items[0];
 	rfs_trace_fini(&below);
-	if (r == 0 && rfs_trace_add(out, range, origin) < 0)
+	item.range = range;
+	if (r == 0 && rfs_trace_add_item(out, &item) < 0)
 		r = rfs_no_memory(err);
 	return r;
 }

@@ -300,8 +300,8 @@ static int trace_there(struct rfs_reader *rd, uint64_t off,
 
 	for (size_t i = 0; !r && i < there.count; i++) {
 		there.items[i].range.off += guest.off - off;
-		r = add_trace(out, there.items[i].range, there.items[i].origin,
-			      err);
+		if (rfs_trace_add_item(out, &there.items[i]) < 0)
+			r = rfs_no_memory(err);
 	}
 	rfs_trace_fini(&there);
 	return r;
@@ -311,12 +311,15 @@ static int trace_there(struct rfs_reader *rd, uint64_t off,
 static int trace_packed(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 			struct rfs_trace *out, struct rfs_error *err)
 {
+	struct rfs_trace_item item = { 0 };
 	struct rfs_trace there = { 0 };
 	int r = rfs_reader_trace(q->file, rfs_range(run->host, 1), &there, err);
 
-	if (!r)
-		r = add_trace(out, run->guest,
-			      there.count ? there.items[0].origin : NULL, err);
+	if (there.count)
+		item = there.items[0];
+	item.range = run->guest;
+	if (!r && rfs_trace_add_item(out, &item) < 0)
+		r = rfs_no_memory(err);
 	rfs_trace_fini(&there);
 	return r;
 }

@@ -34,12 +34,31 @@ int rfs_guard_open(struct rfs_reader *below, struct rfs_state *state,
 int rfs_heal_open(struct rfs_reader *const *members, size_t nmembers,
 		  struct rfs_reader **ret, struct rfs_error *err);
 
+/* Whether, and how, what a damaged source delivers is held against the others. */
+struct rfs_heal_doubts {
+	struct rfs_state *state; /* NULL: nothing is compared */
+	struct rfs_notes *notes; /* outlives the reader; may be NULL */
+	bool compares;	/* off: what was found before counts all the same */
+	bool is_shared; /* several disks stand on it */
+	uint64_t near;	/* bit i: member i is a copy of the same host */
+};
+
+/* The same, and each byte that a damaged source delivers is compared once, as
+ * heal_doubt.c says. */
+int rfs_heal_open_doubting(struct rfs_reader *const *members, size_t nmembers,
+			   const struct rfs_heal_doubts *doubts,
+			   struct rfs_reader **ret, struct rfs_error *err);
+
 /* An image that was copied in part, of which 'map' tells what: only its '+'
  * blocks are read, all else is -EIO.  Its size is the map's where that goes on
  * behind the image.  -EINVAL for a map without blocks.  Takes its own reference
  * of 'below', and 'map' over, also when it fails. */
 int rfs_mapped_open(struct rfs_reader *below, struct rfs_mapfile *map,
 		    struct rfs_reader **ret, struct rfs_error *err);
+
+/* The reader that one made by rfs_mapped_open reads, not referenced; NULL for any
+ * other. */
+const struct rfs_reader *rfs_mapped_below(const struct rfs_reader *rd);
 
 /* A qcow2 image, version 2 or 3.  Only the header and the L1 table are read at
  * open.  The format is documented in QEMU's docs/interop/qcow2.txt.

@@ -15,9 +15,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "core/cleanup.h"
 #include "core/state_store.h"
+#include "readers/device.h"
 #include "readers/rescue_parts.h"
 
 #define GENERATION_FACT "rescued generation"
@@ -51,6 +53,7 @@ static int measure(struct rfs_rescue *r, int fd, struct rfs_error *err)
 	r->device = st.st_dev;
 	r->inode = st.st_ino;
 	r->is_device = S_ISBLK(st.st_mode);
+	r->below = r->is_device ? st.st_rdev : st.st_dev;
 	r->size = (uint64_t)st.st_size;
 	r->allocated = (uint64_t)st.st_blocks * 512;
 	r->generation.mtime_ns = rfs_time_of(st.st_mtim);
@@ -95,6 +98,8 @@ static int drop_all(struct rfs_rescue *r, const char *generation,
 	if (ret == 0)
 		ret = rfs_state_forget_map(r->state, r->object, "bad", err);
 	if (ret == 0)
+		ret = rfs_state_forget_map(r->state, r->object, "suspect", err);
+	if (ret == 0)
 		ret = rfs_state_set_fact(r->state, r->object, GENERATION_FACT,
 					 generation, err);
 	if (ret == 0)
@@ -131,9 +136,7 @@ static int check_generation(struct rfs_rescue *r, bool renew,
 	return 0;
 }
 
-/* With the first thing that is recorded: a file that was only looked at leaves
- * nothing in the state. */
-static void keep_generation(struct rfs_rescue *r)
+void rfs_rescue_keep_generation(struct rfs_rescue *r)
 {
 	RFS_CLEANUP_FREE char *is = NULL;
 
@@ -155,6 +158,25 @@ static bool is_storing_from_the_start(const struct rfs_rescue *r)
 	return totals.kept || totals.damaged || r->known.map.count;
 }
 
+static int open_maps(struct rfs_rescue *r, const char *object,
+		     struct rfs_error *err)
+{
+	int e = rfs_kept_open(&r->known, r->state, object, "bad", err);
+
+	if (e < 0)
+		return e;
+	e = rfs_kept_open(&r->suspect, r->state, object, "suspect", err);
+	if (e < 0)
+		rfs_kept_close(&r->known);
+	return e;
+}
+
+static void close_maps(struct rfs_rescue *r)
+{
+	rfs_kept_close(&r->known);
+	rfs_kept_close(&r->suspect);
+}
+
 static int open_kept(struct rfs_rescue *r, bool renew, struct rfs_error *err)
 {
 	int ret = 0;
@@ -165,9 +187,12 @@ static int open_kept(struct rfs_rescue *r, bool renew, struct rfs_error *err)
 		ret = rfs_store_open(r->state, r->object, r->size, &r->store,
 				     err);
 	if (ret == 0)
-		ret = rfs_kept_open(&r->known, r->state, r->object, "bad", err);
-	if (ret == 0 && renew)
+		ret = open_maps(r, r->object, err);
+	if (ret == 0 && renew) {
 		ret = rfs_rescue_forgive(r, err);
+		if (ret < 0)
+			close_maps(r);
+	}
 	if (ret < 0) {
 		rfs_store_close(RFS_STEAL(r->store));
 		return ret;
@@ -228,7 +253,7 @@ static int make(const struct rfs_rescue_config *config, int fd,
 	e = open_file(r, fd, err);
 	if (e < 0) {
 		rfs_store_close(r->store);
-		rfs_kept_close(&r->known);
+		close_maps(r);
 		free_parts(r);
 		return e;
 	}
@@ -312,8 +337,9 @@ struct rfs_rescue *rfs_rescue_unref(struct rfs_rescue *r)
 			at = &(*at)->next;
 		*at = r->next;
 		rfs_kept_save(&r->known, NULL);
+		rfs_kept_save(&r->suspect, NULL);
 		rfs_store_close(r->store);
-		rfs_kept_close(&r->known);
+		close_maps(r);
 		rfs_worker_file_free(r->file);
 		free_parts(r);
 	}
@@ -361,7 +387,7 @@ int rfs_rescue_set(struct rfs_rescue *r, struct rfs_range range,
 {
 	range = rfs_range_cut(range, rfs_range(0, r->size));
 	if (status != RFS_RESCUE_NOT) {
-		keep_generation(r);
+		rfs_rescue_keep_generation(r);
 		if (r->mode == RFS_STORE_AUTO && r->store)
 			atomic_store(&r->storing, true);
 	}
@@ -415,13 +441,28 @@ static void take_in(struct rfs_rescue *r, struct rfs_range range,
 	if (!range.len)
 		return;
 	if (r->store && (keep || atomic_load(&r->storing))) {
-		keep_generation(r);
+		rfs_rescue_keep_generation(r);
 		if (rfs_store_put(r->store, range, buf, &why) < 0 &&
 		    !atomic_exchange(&r->said_full, true))
 			rfs_notes_add(r->notes, "%s", why.text);
 	}
 	if (!rfs_kept_is(&r->known, range, RFS_RESCUE_NOT))
 		rfs_kept_set(&r->known, range, RFS_RESCUE_NOT, NULL);
+}
+
+/* What a disk that was pulled out says of every sector tells nothing of any. */
+static bool is_gone(struct rfs_rescue *r)
+{
+	if (!rfs_device_is_gone(r->below))
+		return false;
+	rfs_notes_add(r->notes,
+		      "%s: its device %u:%u is gone, removed or disconnected: "
+		      "other sources are asked, and nothing of it is taken for "
+		      "bad; when it is back, mount it and this site anew, and "
+		      "'rescuefs refresh' takes the fresher blocks",
+		      r->origin ? r->origin->name : r->name, major(r->below),
+		      minor(r->below));
+	return true;
 }
 
 /* A file system that wants larger units, or takes no direct reads after all. */
@@ -438,6 +479,9 @@ static ssize_t ask_in_granules(struct rfs_rescue *r, struct rfs_range range,
 	else
 		n = rfs_worker_pread_singly(r->file, buf, range.len, way.unit,
 					    way.back, range.off, patience);
+	if ((n == 0 || (n < 0 && rfs_medium_failed((int)-n))) &&
+	    n != -ETIMEDOUT && is_gone(r))
+		return -ENODEV;
 	if (n != -EINVAL)
 		return n;
 	rfs_medium_give_way(&r->medium, granule);
@@ -485,7 +529,7 @@ static void note_failure(struct rfs_rescue *r, struct rfs_range range,
 	if (n == -ETIMEDOUT && patience->left_ns <= 0) {
 		rfs_rescue_set(r, range, RFS_RESCUE_LATE, NULL);
 		atomic_store(&r->expects, true);
-	} else if (n > 0 ||
+	} else if ((n > 0 && !is_gone(r)) ||
 		   (n < 0 && rfs_medium_failed((int)-n) && n != -ETIMEDOUT)) {
 		rfs_rescue_set(r, rfs_rescue_failed_part(r, range, way, n),
 			       unit > rfs_rescue_granule(r) ? RFS_RESCUE_NEAR
@@ -595,7 +639,7 @@ int rfs_rescue_put(struct rfs_rescue *r, struct rfs_range range,
 		return rfs_fail(err, EINVAL,
 				"%s: without a state directory nothing is kept",
 				r->name);
-	keep_generation(r);
+	rfs_rescue_keep_generation(r);
 	e = rfs_store_put(r->store, range, buf, err);
 	return e < 0 ? e : rfs_kept_set(&r->known, range, RFS_RESCUE_NOT, err);
 }
@@ -623,6 +667,8 @@ int rfs_rescue_sync(struct rfs_rescue *r, struct rfs_error *err)
 		e = rfs_store_sync(r->store, err);
 	if (e == 0)
 		e = rfs_kept_save(&r->known, err);
+	if (e == 0)
+		e = rfs_kept_save(&r->suspect, err);
 	return e < 0 || !r->state ? e : rfs_state_settle(r->state, err);
 }
 
@@ -673,6 +719,7 @@ void rfs_rescue_totals(struct rfs_rescue *r, struct rfs_rescue_totals *ret)
 		run = rfs_rescue_find(r, off, all_of_it);
 		ret->bytes[run.value] += run.range.len;
 	}
+	ret->suspect = rfs_rescue_suspect_bytes(r);
 }
 
 /* By the state alone: its size, its store and what is known to be bad. */
@@ -713,11 +760,10 @@ int rfs_rescue_known(struct rfs_state *state, const char *object,
 	} else {
 		e = known_closed(&closed, object, err);
 		if (e == 0)
-			e = rfs_kept_open(&closed.known, state, object, "bad",
-					  err);
+			e = open_maps(&closed, object, err);
 		if (e == 0) {
 			rfs_rescue_totals(&closed, ret);
-			rfs_kept_close(&closed.known);
+			close_maps(&closed);
 		}
 		rfs_store_close(closed.store);
 	}

@@ -85,6 +85,51 @@ ssize_t rfs_rescue_try(struct rfs_rescue *r, struct rfs_range range,
 		       enum rfs_rescue_status seen,
 		       struct rfs_patience *patience, struct rfs_error *err);
 
+/* What came of comparing a byte of the file with other copies of it, which should
+ * hold the same (heal_doubt.c).  Kept in the state under the purpose "suspect", as
+ * the view that was served must not change (P4).  Beyond these two the number says
+ * who was believed and who was not, see rfs_verdict. */
+enum rfs_rescue_verdict {
+	RFS_VERDICT_NONE = 0, /* not compared yet */
+	RFS_VERDICT_OWN = 1,  /* this file's byte counts, undoubted */
+};
+
+/* A byte that the copies do not agree on: the state's numbers, 1 to 65535, of the
+ * source that was believed, and of one that said otherwise. */
+struct rfs_verdict {
+	uint32_t giver, suspect;
+};
+
+#define RFS_VERDICT_SOURCES UINT32_C(0xffff)
+
+static inline uint32_t rfs_verdict_pack(struct rfs_verdict v)
+{
+	return v.giver << 16 | v.suspect;
+}
+
+static inline struct rfs_verdict rfs_verdict_unpack(uint32_t value)
+{
+	return (struct rfs_verdict){ value >> 16, value & RFS_VERDICT_SOURCES };
+}
+
+/* The run at 'off' of one verdict, cut to 'within'. */
+struct rfs_run rfs_rescue_verdict(struct rfs_rescue *r, uint64_t off,
+				  struct rfs_range within);
+
+/* Appends what of 'range' the copies do not agree on.  -ENOMEM. */
+int rfs_rescue_suspects(struct rfs_rescue *r, struct rfs_range range,
+			struct rfs_ranges *out);
+
+/* Gives a verdict where there is none yet: that of whoever was first stands. */
+int rfs_rescue_judge(struct rfs_rescue *r, struct rfs_range range,
+		     uint32_t value, struct rfs_error *err);
+
+/* Keeps the verdicts, as rfs_rescue_keep the statuses. */
+int rfs_rescue_keep_verdicts(struct rfs_rescue *r, struct rfs_error *err);
+
+/* Forgets the verdicts, so that the copies are compared anew. */
+int rfs_rescue_forget_verdicts(struct rfs_rescue *r, struct rfs_error *err);
+
 /* Records a status, not DONE nor SPOILT, for what is not in the store. */
 int rfs_rescue_set(struct rfs_rescue *r, struct rfs_range range,
 		   enum rfs_rescue_status status, struct rfs_error *err);
@@ -115,6 +160,7 @@ int rfs_rescue_forgive(struct rfs_rescue *r, struct rfs_error *err);
 
 struct rfs_rescue_totals {
 	uint64_t bytes[RFS_RESCUE_SPOILT + 1]; /* by status */
+	uint64_t suspect; /* of those delivered, as rfs_rescue_verdict says */
 };
 
 void rfs_rescue_totals(struct rfs_rescue *r, struct rfs_rescue_totals *ret);

@@ -30,11 +30,13 @@ struct rfs_rescue {
 	struct rfs_worker_file *file;
 	struct rfs_medium medium; /* its granule and its pace */
 	uint64_t device, inode;	  /* which file it is */
+	dev_t below;		  /* the block device that it is, or lies on */
 	struct rfs_generation generation;
 	uint64_t size, allocated;
 	bool is_device;
 
 	struct rfs_kept known;	 /* statuses but DONE and SPOILT */
+	struct rfs_kept suspect; /* verdicts */
 	struct rfs_store *store; /* NULL without a state */
 	atomic_bool storing;	 /* what is delivered is kept */
 	atomic_bool has_fact;	 /* the generation is in the state */
@@ -90,6 +92,13 @@ void rfs_rescue_ask_end(struct rfs_rescue_asking *a, const void *buf);
 struct rfs_range rfs_rescue_failed_part(const struct rfs_rescue *r,
 					struct rfs_range range,
 					struct rfs_rescue_way way, ssize_t n);
+
+/* With the first thing that is recorded: a file that was only looked at leaves
+ * nothing in the state. */
+void rfs_rescue_keep_generation(struct rfs_rescue *r);
+
+/* Bytes that the copies do not agree on. */
+uint64_t rfs_rescue_suspect_bytes(struct rfs_rescue *r);
 
 /* Takes in what a late request brought after all. */
 void rfs_rescue_harvest(struct rfs_rescue *r);

@@ -334,6 +334,12 @@ static int rescue_trace(void *state, struct rfs_range range,
 	return 0;
 }
 
+static int rescue_apart(void *state, struct rfs_range range,
+			struct rfs_ranges *out)
+{
+	return rfs_rescue_suspects(state, range, out);
+}
+
 static uint64_t rescue_allocated(void *state)
 {
 	return ((const struct rfs_rescue *)state)->allocated;
@@ -354,6 +360,7 @@ static const struct rfs_reader_ops rescue_ops = {
 	.read = rescue_read,
 	.extents = rescue_extents,
 	.trace = rescue_trace,
+	.apart = rescue_apart,
 	.allocated = rescue_allocated,
 	.renew = rescue_renew,
 	.close = rescue_close,

@@ -14,7 +14,7 @@
 #include "core/mapfile.h"
 #include "readers/readers.h"
 
-#define HEALED_MAX 256 /* ranges in a mapfile's comment */
+#define LISTED_MAX 256 /* ranges in a mapfile's comment */
 
 /* JSON is UTF-8; of a name that is not, every odd byte is written as \xNN. */
 static json_t *string_of_bytes(const char *text)
@@ -132,9 +132,10 @@ static void put_totals(FILE *out, const struct rfs_report *report)
 			rfs_block_state_name(s), totals[s]);
 	fprintf(out,
 		"},\n  \"overwritten\": {\"stale\": %" PRIu64
-		", \"lost\": %" PRIu64 "},\n  \"healed\": %" PRIu64 ",\n",
+		", \"lost\": %" PRIu64 "},\n  \"healed\": %" PRIu64
+		",\n  \"suspect\": %" PRIu64 ",\n",
 		was[RFS_STALE] + was[RFS_UNPROVED], was[RFS_LOST],
-		rfs_report_healed(report));
+		rfs_report_healed(report), rfs_report_suspect(report));
 }
 
 /* Clusters that nobody claims, where they were counted. */
@@ -174,6 +175,10 @@ static int put_extent(FILE *out, const struct rfs_report_item *item,
 	if (item->healed_by) {
 		fputs(", \"healed\": ", out);
 		r = put_string(out, origin_name(item->healed_by), err);
+	}
+	if (item->suspect && r == 0) {
+		fputs(", \"suspect\": ", out);
+		r = put_string(out, origin_name(item->suspect), err);
 	}
 	fputs("}", out);
 	return r;
@@ -262,14 +267,41 @@ static void tell_healed(const struct rfs_report *report, FILE *out)
 	for (size_t i = 0; i < report->count; i++) {
 		const struct rfs_report_item *item = &report->items[i];
 
-		if (!item->healed_by || ++n > HEALED_MAX)
+		if (!item->healed_by || ++n > LISTED_MAX)
 			continue;
 		fprintf(out, "  0x%08" PRIX64 "  0x%08" PRIX64 "  by %s%s\n",
 			item->range.off, item->range.len, item->healed_by->name,
 			item->state == RFS_UNPROVED ? ", unproved" : "");
 	}
-	if (n > HEALED_MAX)
-		fprintf(out, "  and %zu more, in the JSON\n", n - HEALED_MAX);
+	if (n > LISTED_MAX)
+		fprintf(out, "  and %zu more, in the JSON\n", n - LISTED_MAX);
+}
+
+/* Nor for this: whoever was believed is taken for right, and it is said. */
+static void tell_suspect(const struct rfs_report *report, FILE *out)
+{
+	size_t n = 0;
+
+	if (!rfs_report_suspect(report))
+		return;
+	fprintf(out,
+		"Suspect, as copies that should hold the same do not, %" PRIu64
+		" bytes:\n",
+		rfs_report_suspect(report));
+	for (size_t i = 0; i < report->count; i++) {
+		const struct rfs_report_item *item = &report->items[i];
+
+		if (!item->suspect || ++n > LISTED_MAX)
+			continue;
+		fprintf(out,
+			"  0x%08" PRIX64 "  0x%08" PRIX64
+			"  from %s, and not as %s has it\n",
+			item->range.off, item->range.len,
+			item->origin ? item->origin->name : "?",
+			item->suspect->name);
+	}
+	if (n > LISTED_MAX)
+		fprintf(out, "  and %zu more, in the JSON\n", n - LISTED_MAX);
 }
 
 /* The caller frees it; NULL: no memory. */
@@ -296,6 +328,7 @@ static char *map_comment(struct rfs_view *view, const char *name,
 			c[i].error ? ": " : "", c[i].error ? c[i].error : "");
 	}
 	tell_healed(report, f);
+	tell_suspect(report, f);
 	if (fclose(f) == EOF) {
 		free(text);
 		return NULL;

@@ -124,6 +124,9 @@ static int add_extent(struct reading *rd, const json_t *extent,
 	r = find_origin(rd, json_object_get(extent, "healed"), &item.healed_by,
 			err);
 	if (r == 0)
+		r = find_origin(rd, json_object_get(extent, "suspect"),
+				&item.suspect, err);
+	if (r == 0)
 		r = find_origin(rd, json_object_get(extent, "source"),
 				&item.origin, err);
 	if (r == 0 && rfs_report_add(rd->report, &item) < 0)

@@ -69,9 +69,12 @@ char *rfs_key_text(const struct rfs_disk *disk,
 			     by ? by : "");
 		break;
 	case RFS_FRESH:
-		n = asprintf(&text, "fresh, from %s%s%s", name,
+		n = asprintf(&text, "%s, from %s%s%s%s%s",
+			     key->suspect ? "suspect" : "fresh", name,
 			     by ? ", healed by the tables of " : "",
-			     by ? by : "");
+			     by ? by : "",
+			     key->suspect ? ", and not as it is on " : "",
+			     key->suspect ? key->suspect->name : "");
 		break;
 	case RFS_LOCAL:
 		n = asprintf(&text, "written by you%s%s",

@@ -17,6 +17,7 @@
 #include "readers/readers.h"
 #include "site/hostfiles.h"
 #include "site/hostfiles_looks.h"
+#include "site/open_members.h"
 #include "site/rooted.h"
 
 /* A larger file is served from the freshest source, with errors where it is
@@ -131,7 +132,8 @@ static int open_group(struct rfs_opener *op, const struct rfs_looks *looks,
 	if (n == 1)
 		group->reader = rfs_reader_ref(members[0]);
 	else if (n > 1)
-		r = rfs_heal_open(members, (size_t)n, &group->reader, err);
+		r = rfs_opener_equals(op, members, (size_t)n, UINT64_MAX, false,
+				      &group->reader, err);
 	for (int i = 0; i < n; i++)
 		rfs_reader_unref(members[i]);
 	free(members);

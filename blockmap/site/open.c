@@ -19,6 +19,7 @@
 #include "readers/rescue.h"
 #include "site/chain.h"
 #include "site/open_heal.h"
+#include "site/open_members.h"
 #include "site/open_place.h"
 #include "site/rooted.h"
 #include "site/shelf.h"
@@ -250,52 +251,6 @@ static int open_named(struct rfs_opener *op, const struct rfs_source *src,
 	return r;
 }
 
-struct members {
-	struct rfs_reader *items[RFS_CHAIN_MEMBERS];
-	size_t count;
-};
-
-static void drop_members(struct members *m)
-{
-	for (size_t i = 0; i < m->count; i++)
-		rfs_reader_unref(m->items[i]);
-}
-
-/* The same bytes on another source.  'rd' is taken over. */
-static void add_member(struct members *m, struct rfs_reader *rd)
-{
-	if (m->count == RFS_CHAIN_MEMBERS) {
-		rfs_reader_unref(rd);
-		return;
-	}
-	if (m->count && rfs_reader_size(rd) != rfs_reader_size(m->items[0])) {
-		rfs_reader_unref(rd);
-		return;
-	}
-	m->items[m->count++] = rd;
-}
-
-/* One reader of the members, which are given up. */
-static int join_members(struct members *m, struct rfs_reader **ret,
-			struct rfs_error *err)
-{
-	const char *identity = rfs_reader_identity(m->items[0]);
-	RFS_CLEANUP_READER struct rfs_reader *all = NULL;
-	int r = 0;
-
-	if (m->count == 1)
-		all = rfs_reader_ref(m->items[0]);
-	else
-		r = rfs_heal_open(m->items, m->count, &all, err);
-	/* They hold the same bytes: the first one's. */
-	if (r == 0 && m->count > 1 && identity)
-		r = rfs_reader_identify(all, identity, err);
-	if (r == 0)
-		*ret = RFS_STEAL(all);
-	drop_members(m);
-	return r;
-}
-
 /* What a link names is there as a compressed copy only, perhaps. */
 static int open_packed_link(struct rfs_opener *op,
 			    const struct rfs_chain *chain,
@@ -333,7 +288,7 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 		     struct rfs_reader **ret, struct rfs_error *err)
 {
 	const struct rfs_site *site = op->inv->site;
-	struct members m = { { NULL }, 0 };
+	struct rfs_opener_members m = { .is_shared = true };
 	RFS_CLEANUP_READER struct rfs_reader *all = NULL;
 	RFS_CLEANUP_FREE char *identity = NULL;
 	const struct rfs_source *src;
@@ -343,7 +298,7 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 	first = open_named(op, chain->source, chain->path, &m.items[0], err);
 	if (rfs_is_own_want(first))
 		return first;
-	m.count = first == 0;
+	m.near = m.count = first == 0;
 	if (chain->healed)
 		for (size_t i = 0; i < site->nsources; i++) {
 			src = site->sources[i];
@@ -351,7 +306,10 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 			    rfs_chain_is_same_file(chain, src, first == 0) &&
 			    !rfs_opener_lacks_map(op, chain, src) &&
 			    open_named(op, src, chain->path, &rd, NULL) == 0)
-				add_member(&m, rd);
+				rfs_opener_add(&m, rd,
+					       strcmp(src->host,
+						      chain->source->host) ==
+						       0);
 		}
 	if (!m.count && first == -ENOENT)
 		return open_packed_link(op, chain, ret, err);
@@ -363,7 +321,7 @@ static int open_link(struct rfs_opener *op, const struct rfs_chain *chain,
 			      "name from %s stands in",
 			      chain->source->origin.name, chain->path,
 			      rfs_reader_origin(m.items[0])->name);
-	r = join_members(&m, &all, err);
+	r = rfs_opener_join(op, &m, &all, err);
 	if (r < 0)
 		return r;
 	identity = rfs_chain_identity(chain, rfs_reader_size(all));
@@ -382,7 +340,10 @@ static int take_given(struct rfs_opener *op, const struct rfs_chain *link,
 {
 	struct rfs_notes *notes = &op->inv->site->notes;
 	struct rfs_error why = RFS_ERROR_INIT;
-	struct members m = { { *file }, r == 0 };
+	struct rfs_opener_members m = { .items = { *file },
+					.count = r == 0,
+					.near = 3,
+					.is_shared = true };
 	struct rfs_reader *given;
 	int g = rfs_opener_base(op, link, *file, &given, &why);
 
@@ -399,7 +360,7 @@ static int take_given(struct rfs_opener *op, const struct rfs_chain *link,
 			      link->source->origin.name, link->path);
 	m.items[m.count++] = given;
 	*file = NULL;
-	return join_members(&m, file, err);
+	return rfs_opener_join(op, &m, file, err);
 }
 
 static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
@@ -423,6 +384,8 @@ static int open_next(struct rfs_opener *op, const struct rfs_chain *next,
 	r = open_link(op, next, &file, err);
 	if (r == 0 || !rfs_is_own_want(r))
 		r = take_given(op, next, r, &file, err);
+	if (r == 0 && next->healed)
+		r = rfs_opener_alone(op, true, &file, err);
 	if (r == 0)
 		r = decode(op, next, file, NULL, ret, err);
 	if (r == 0)
@@ -510,7 +473,7 @@ static int open_copy_file(struct rfs_opener *op, const struct rfs_disk *disk,
 			  const struct rfs_copy *copy, bool healed,
 			  struct rfs_reader **ret, struct rfs_error *err)
 {
-	struct members m = { { NULL }, 0 };
+	struct rfs_opener_members m = { 0 };
 	const struct rfs_copy *other;
 	struct rfs_reader *rd;
 	int first;
@@ -518,17 +481,19 @@ static int open_copy_file(struct rfs_opener *op, const struct rfs_disk *disk,
 	first = open_place(op, copy, &m.items[0], err);
 	if (rfs_is_own_want(first))
 		return first;
-	m.count = first == 0;
+	m.near = m.count = first == 0;
 	for (size_t i = 0; i < disk->ncopies && healed; i++) {
 		other = &disk->copies[i];
 		if (other != copy && other->packing == copy->packing &&
 		    rfs_copy_is_same(other, copy) &&
 		    open_place(op, other, &rd, NULL) == 0)
-			add_member(&m, rd);
+			rfs_opener_add(&m, rd, true);
 	}
 	if (!m.count)
 		return first;
-	return join_members(&m, ret, err);
+	first = rfs_opener_join(op, &m, ret, err);
+	return first < 0 || !healed ? first
+				    : rfs_opener_alone(op, false, ret, err);
 }
 
 /* What a raw disk must hold, by another copy of it that is not packed.  The

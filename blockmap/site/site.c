@@ -68,6 +68,11 @@ int rfs_heal_parse(const char *text)
 	return -1;
 }
 
+const char *rfs_suspect_name(enum rfs_suspect suspect)
+{
+	return suspect == RFS_SUSPECT_OFF ? "off" : "compare";
+}
+
 const char *rfs_store_mode_name(enum rfs_store_mode mode)
 {
 	return store_names[mode];

@@ -48,6 +48,13 @@ enum rfs_heal {
 	RFS_HEAL_OFF,
 };
 
+/* Whether what a damaged source delivers is held against copies that should hold
+ * the same. */
+enum rfs_suspect {
+	RFS_SUSPECT_COMPARE,
+	RFS_SUSPECT_OFF,
+};
+
 /* One copy of a host. */
 struct rfs_source {
 	struct rfs_origin origin; /* .name is this source's name, owned here */
@@ -100,6 +107,7 @@ struct rfs_site {
 	enum rfs_fill fill;
 	enum rfs_heal heal;
 	enum rfs_lost lost;
+	enum rfs_suspect suspect;
 	enum rfs_store_mode store;   /* of what is read off damaged sources */
 	struct rfs_source **sources; /* in the order they were said */
 	size_t nsources;
@@ -196,6 +204,9 @@ int rfs_fill_parse(const char *text);
 /* "proved", "all", "off", and back. */
 const char *rfs_heal_name(enum rfs_heal heal);
 int rfs_heal_parse(const char *text);
+
+/* "compare", "off". */
+const char *rfs_suspect_name(enum rfs_suspect suspect);
 
 /* "on", "auto", "off", and back: -1 if the text is none of them. */
 const char *rfs_store_mode_name(enum rfs_store_mode mode);

@@ -141,7 +141,7 @@ static const char *section_keys(enum section section)
 {
 	static const char *const keys[] = {
 		"",
-		"state fill lost store heal",
+		"state fill lost store heal suspect",
 		"kind host root volumes nbd taken store",
 		"prefer format mapfile lost fill heal",
 		"disk",
@@ -256,6 +256,12 @@ static int site_key(struct parse *p, const char *key, const char *value)
 		chosen = choose_store(p, value);
 		if (chosen >= 0)
 			site->store = (enum rfs_store_mode)chosen;
+		return chosen;
+	}
+	if (!strcmp(key, "suspect")) {
+		chosen = choose(p, key, value, "compare off");
+		if (chosen >= 0)
+			site->suspect = (enum rfs_suspect)chosen;
 		return chosen;
 	}
 	chosen = choose(p, key, value, "eio zero");

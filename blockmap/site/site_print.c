@@ -118,6 +118,7 @@ static int print_site(const struct rfs_site *site, FILE *out,
 	fprintf(out, "lost  = %s\n", lost_name((int)site->lost));
 	fprintf(out, "store = %s\n", rfs_store_mode_name(site->store));
 	fprintf(out, "heal  = %s\n", rfs_heal_name(site->heal));
+	fprintf(out, "suspect = %s\n", rfs_suspect_name(site->suspect));
 	for (size_t i = 0; i < site->nsources && r == 0; i++)
 		r = print_source(site->sources[i], out, err);
 	for (size_t i = 0; i < site->nrules && r == 0; i++)

@@ -2,10 +2,14 @@
 #include "site/status.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "core/cleanup.h"
+#include "readers/device.h"
 #include "readers/rescue.h"
 #include "readers/worker.h"
 #include "site/json_text.h"
@@ -102,9 +106,21 @@ static json_t *reading_json(const struct rfs_source *source)
 	return object;
 }
 
+/* By its root; nothing is asked of the file system, which may hang. */
+static bool is_gone(const struct rfs_source *source)
+{
+	struct statx stx;
+
+	return source->root_fd >= 0 &&
+	       statx(source->root_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0,
+		     &stx) == 0 &&
+	       rfs_device_is_gone(
+		       makedev(stx.stx_dev_major, stx.stx_dev_minor));
+}
+
 struct rescued {
 	uint64_t files;
-	uint64_t bytes[RFS_RESCUE_SPOILT + 1];
+	uint64_t bytes[RFS_RESCUE_SPOILT + 1], suspect;
 	json_t *errors;
 };
 
@@ -124,6 +140,7 @@ static void add_file(struct rescued *sum, struct rfs_state *state,
 	}
 	for (int i = 0; i <= RFS_RESCUE_SPOILT; i++)
 		sum->bytes[i] += totals.bytes[i];
+	sum->suspect += totals.suspect;
 }
 
 /* What the state has of the files of a source that were ever read. */
@@ -172,6 +189,7 @@ static int rescued_json(struct rfs_state *state,
 	set_bytes(*ret, "files", sum.files);
 	for (int i = 0; i <= RFS_RESCUE_SPOILT; i++)
 		set_bytes(*ret, names[i], sum.bytes[i]);
+	set_bytes(*ret, "suspect", sum.suspect);
 	json_object_set_new(*ret, "errors", sum.errors);
 	return 0;
 }
@@ -198,6 +216,7 @@ static int source_json(const struct looking *l, const struct rfs_source *source,
 			    rfs_json_time(rfs_source_as_of(source)));
 	json_object_set_new(object, "open",
 			    json_boolean(rfs_source_is_open(source)));
+	json_object_set_new(object, "gone", json_boolean(is_gone(source)));
 	json_object_set_new(object, "error", rfs_json_text(source->open_error));
 	json_object_set_new(object, "store",
 			    source->kind == RFS_DAMAGED

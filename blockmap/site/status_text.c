@@ -73,12 +73,12 @@ static enum rfs_status_verdict source_verdict(const json_t *source)
 	const json_t *rescued = json_object_get(source, "rescued");
 	const json_t *reading = json_object_get(source, "reading");
 
-	return text(source, "error") || number(rescued, "damaged") ||
-			       json_array_size(
-				       json_object_get(rescued, "errors")) ||
-			       number(reading, "aside_ms")
-		       ? RFS_STATUS_FAILED
-		       : RFS_STATUS_FINE;
+	if (text(source, "error") || number(rescued, "damaged") ||
+	    json_array_size(json_object_get(rescued, "errors")) ||
+	    number(reading, "aside_ms") ||
+	    json_is_true(json_object_get(source, "gone")))
+		return RFS_STATUS_FAILED;
+	return number(rescued, "suspect") ? RFS_STATUS_LOSSES : RFS_STATUS_FINE;
 }
 
 static enum rfs_status_verdict
@@ -166,6 +166,13 @@ static void print_rescued(const json_t *rescued, const char *store, FILE *out)
 			"again\n",
 			size);
 	}
+	if (number(rescued, "suspect")) {
+		rfs_format_bytes(number(rescued, "suspect"), size);
+		fprintf(out,
+			"  SUSPECT: %s that it delivered are not what other "
+			"copies have; rescuefs map tells whose are taken\n",
+			size);
+	}
 	for (size_t i = 0; i < json_array_size(errors); i++)
 		fprintf(out, "  DAMAGED: %s\n",
 			json_string_value(json_array_get(errors, i)));
@@ -182,6 +189,10 @@ static void print_source(const json_t *source, FILE *out)
 		fields[3]);
 	if (text(source, "error"))
 		fprintf(out, "  NOT USED: %s\n", text(source, "error"));
+	if (json_is_true(json_object_get(source, "gone")))
+		fputs("  GONE: its device was removed or disconnected; what "
+		      "cannot be read since is not taken for bad\n",
+		      out);
 	print_reading(json_object_get(source, "reading"), out);
 	print_rescued(json_object_get(source, "rescued"), text(source, "store"),
 		      out);

@@ -89,9 +89,10 @@ static void view_init(struct rfs_view *view)
 static void only_what_is_alike_is_joined(void **state)
 {
 	struct rfs_report report = { 0 };
-	struct rfs_report_item apart = {
-		{ 9999, 1 }, RFS_FRESH, RFS_FRESH, &bm0002, NULL
-	};
+	struct rfs_report_item apart = { .range = { 9999, 1 },
+					 .state = RFS_FRESH,
+					 .was = RFS_FRESH,
+					 .origin = &bm0002 };
 
 	(void)state;
 	add(&report, 512, RFS_FRESH, RFS_FRESH, &bm0002);
