@@ -173,6 +173,10 @@ static const char *hatch_of(const struct rfs_disk *disk,
 	case RFS_STALE:
 		return hatches[source % HATCHES];
 	case RFS_FRESH:
+		if (key->suspect) {
+			*ret_ink = "rfs-red";
+			return "M4 1v4M4 6v1.5";
+		}
 		return source ? hatches[source % HATCHES] : "";
 	default:
 		return "";

@@ -141,6 +141,8 @@ $((3 * M + 8704)) 512 backup bm0002" ]
 		"$MNT/instances/torn/rescue/disk.map"
 	client grep -q "suspect, from backup, and not as it is on bm0002" \
 		"$MNT/instances/torn/rescue/disk.svg"
+	client "$RESCUEFS" report --quiet "$W/site.conf" -o - |
+		grep -q "suspect, from backup, and not as it is on bm0002"
 	client "$RESCUEFS" map --plain "$W/site.conf" torn/disk |
 		grep -q '!  .*4.6 kB .*suspect, from backup'
 	json=$(client "$RESCUEFS" status --json "$W/site.conf") || status=$?
