@@ -85,6 +85,8 @@ void rfs_qcow2_table_fini(struct rfs_qcow2_table *table);
 bool rfs_qcow2_table_get(const struct rfs_qcow2_table *table, uint64_t at,
 			 uint64_t *ret);
 bool rfs_qcow2_table_is_zero(const struct rfs_qcow2_table *table);
+/* What can be read of it is zeros, or nothing can. */
+bool rfs_qcow2_table_is_blank(const struct rfs_qcow2_table *table);
 size_t rfs_qcow2_table_lost(const struct rfs_qcow2_table *table);
 
 /* An L2 table in the cache. */
@@ -95,7 +97,7 @@ struct rfs_qcow2_l2 {
 	unsigned int refs;
 	bool loading;
 	bool detached; /* late: no longer in the cache, gone with its last user */
-	bool is_zero;			    /* set before others know of it */
+	bool is_zero, is_blank;		    /* set before others know of it */
 	struct rfs_qcow2_l2 *chain;	    /* next of the same bucket */
 	struct rfs_qcow2_l2 *newer, *older; /* in the order of last use */
 };

@@ -149,7 +149,7 @@ static int ask_tables(const struct rfs_qcow2_healer *by, uint64_t off,
 		return r;
 	*ret = rfs_qcow2_l2_entry(h->q, &l2->table, guest);
 	/* Zeros found in such a way are no table of the image for sure. */
-	if (l2->is_zero)
+	if (l2->is_blank)
 		ret->kind = RFS_QCOW2_UNKNOWN;
 	rfs_qcow2_l2_put(h->q, l2);
 	is_own = ret->kind != RFS_QCOW2_UNKNOWN &&

@@ -475,6 +475,34 @@ static bool is_l1_kept(const struct rfs_qcow2_healing *h,
 	       rfs_qcow2_bit(c->counted, i) && c->refs[i] == 1;
 }
 
+static bool is_free_in(const struct rfs_qcow2_census *c, uint64_t i)
+{
+	return i < c->clusters && rfs_qcow2_bit(c->counted, i) &&
+	       !rfs_qcow2_bit(c->used, i);
+}
+
+/* Who only writes fills the file from its start: a cluster that is free below one
+ * in use, and was not free in the copy, was let go of. */
+static int look_for_freed(struct rfs_qcow2_judged *w,
+			  const struct rfs_qcow2_census *ours,
+			  struct rfs_error *err)
+{
+	const struct rfs_qcow2_census *theirs;
+	uint64_t last = ours->clusters;
+	int r = rfs_qcow2_census_get(w->q, &theirs, err);
+
+	if (r < 0)
+		return r == -EFBIG ? 0 : r;
+	while (last && !rfs_qcow2_bit(ours->used, last - 1))
+		last--;
+	for (uint64_t i = 0; i < last; i++)
+		if (is_free_in(ours, i) && !is_free_in(theirs, i)) {
+			contradict(w);
+			break;
+		}
+	return 0;
+}
+
 static int compare(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
 		   const struct rfs_qcow2_census *c, struct rfs_error *err)
 {
@@ -483,6 +511,8 @@ static int compare(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
 
 	if (r == 0)
 		r = fix_all(w, err);
+	if (r == 0)
+		r = look_for_freed(w, c, err);
 	if (r < 0)
 		return r;
 	/* Where the L1 table is, or the list of snapshots was, is kept until one

@@ -75,12 +75,12 @@ static int map_stored(struct rfs_qcow2_walk *walk, uint64_t off,
 	if (r < 0)
 		return r;
 	e = rfs_qcow2_l2_entry(q, &walk->l2->table, run->guest.off);
-	if (walk->l2->is_zero) {
+	if (walk->l2->is_zero)
 		rfs_qcow2_suspect(q);
-		if (q->is_borrowed ||
-		    is_denied(q, off, run->guest.off >> q->span_bits))
-			e.kind = RFS_QCOW2_INVALID;
-	}
+	if ((walk->l2->is_blank && q->is_borrowed) ||
+	    (walk->l2->is_zero &&
+	     is_denied(q, off, run->guest.off >> q->span_bits)))
+		e.kind = RFS_QCOW2_INVALID;
 	map_cluster(q, &e, run);
 	return 0;
 }

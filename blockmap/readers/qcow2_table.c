@@ -97,6 +97,16 @@ bool rfs_qcow2_table_is_zero(const struct rfs_qcow2_table *table)
 	return !memcmp(table->bytes, table->bytes + 1, table->len - 1);
 }
 
+bool rfs_qcow2_table_is_blank(const struct rfs_qcow2_table *table)
+{
+	uint64_t v;
+
+	for (uint64_t at = 0; at < table->len; at += sizeof(v))
+		if (rfs_qcow2_table_get(table, at, &v) && v)
+			return false;
+	return true;
+}
+
 size_t rfs_qcow2_table_lost(const struct rfs_qcow2_table *table)
 {
 	size_t n = 0;
@@ -443,6 +453,7 @@ static int load(struct rfs_qcow2 *q, struct rfs_qcow2_l2 *l2,
 	if (!r) {
 		l2->table = table;
 		l2->is_zero = rfs_qcow2_table_is_zero(&table);
+		l2->is_blank = rfs_qcow2_table_is_blank(&table);
 	} else {
 		drop(c, l2);
 	}

@@ -125,6 +125,28 @@ static void a_table_of_zeros(void **state)
 	check(&c, 20 * CS / 512, 0);
 }
 
+/* A table that only the copy leads to, half of it lost and half of it zeros: what
+ * the zeros would deny was written since. */
+static void zeros_beside_a_lost_sector(void **state)
+{
+	for (int borrowed = 0; borrowed < 2; borrowed++) {
+		struct heal_scene c;
+
+		(void)state;
+		begin(&c);
+		sim_write(&c.sim, SPAN + 70 * CS);
+		go_on(&c);
+		heal_spoil(c.disk, borrowed ? 0 : c.sim.l1_off, 512);
+		heal_spoil(c.disk, heal_l2(&c, 1), 512);
+		memset(c.disk->bytes + heal_l2(&c, 1) + 512, 0, CS - 512);
+		assert_int_equal(heal_open(&c, NULL, borrowed), 0);
+		assert_int_equal(heal_look(&c, c.proved[0], SPAN), 1);
+		assert_int_equal(heal_look(&c, c.proved[0], SPAN + 70 * CS), 0);
+		heal_close(&c);
+		heal_end(&c);
+	}
+}
+
 /* The older copy is asked for what the fresher one cannot tell. */
 static void the_next_copy(void **state)
 {
@@ -174,6 +196,33 @@ static void a_cluster_that_moved(void **state)
 	rfs_qcow2_healing_testimony(c.healing, 0, &says);
 	assert_int_equal(says.verdict, RFS_QCOW2_UNPROVED);
 	assert_true(says.contradict > 0 && says.agree > 50);
+	heal_close(&c);
+	heal_end(&c);
+}
+
+/* Written since and discarded, in a table that is lost: a cluster is free below
+ * others in use. */
+static void a_cluster_let_go_of(void **state)
+{
+	struct heal_scene c;
+	struct heal_sums sums;
+
+	(void)state;
+	begin(&c);
+	sim_write(&c.sim, SPAN + 50 * CS);
+	go_on(&c);
+	heal_spoil(c.disk, heal_l2(&c, 1), CS);
+	sums = sum(&c, NULL);
+	assert_int_equal(sums.proved, 20 * CS / 512);
+	heal_close(&c);
+	rfs_reader_unref(c.file);
+	sim_discard(&c.sim, SPAN + 50 * CS);
+	heal_die(&c);
+	heal_spoil(c.disk, heal_l2(&c, 1), CS);
+	sums = sum(&c, NULL);
+	assert_int_equal(sums.proved, 0);
+	assert_int_equal(sums.unproved, 20 * CS / 512);
+	assert_int_equal(sums.wrong_unproved, 0);
 	heal_close(&c);
 	heal_end(&c);
 }
@@ -441,9 +490,11 @@ int main(void)
 		cmocka_unit_test(the_header),
 		cmocka_unit_test(an_entry_that_makes_no_sense),
 		cmocka_unit_test(a_table_of_zeros),
+		cmocka_unit_test(zeros_beside_a_lost_sector),
 		cmocka_unit_test(the_next_copy),
 		cmocka_unit_test(a_domain_that_discards),
 		cmocka_unit_test(a_cluster_that_moved),
+		cmocka_unit_test(a_cluster_let_go_of),
 		cmocka_unit_test(internal_snapshots),
 		cmocka_unit_test(another_size),
 		cmocka_unit_test(another_base),
