@@ -9,6 +9,7 @@
 #include "fs/copyfile.h"
 #include "fs/image.h"
 #include "fs/xattr.h"
+#include "site/digests.h"
 #include "site/hostfiles.h"
 
 /* A value or -ENODATA, as rfs_xattr_get. */
@@ -242,6 +243,11 @@ int rfs_xattr_get(struct rfs_front *front, const struct rfs_node *node,
 			return table[i].get(front, node, ret, err);
 	if (node->kind != RFS_NODE_IMAGE)
 		return -ENODATA;
+	/* Not in any list, as it takes time. */
+	if (strncmp(name, RFS_DIGESTS_XATTR, strlen(RFS_DIGESTS_XATTR)) == 0)
+		return rfs_digests_piece(
+			rfs_opener_state(front->op), disk_of(node),
+			name + strlen(RFS_DIGESTS_XATTR), ret, err);
 	for (int s = 0; s <= SUSPECT; s++)
 		if (strcmp(name, total_name(s)) == 0)
 			return get_total(node, s, ret, err);

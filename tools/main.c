@@ -28,6 +28,8 @@ static const struct verb {
 	  "say whether to keep a merged disk or go back to a backup" },
 	{ "compare", rfs_verb_compare,
 	  "hold two copies of a disk against each other" },
+	{ "verify", rfs_verb_verify,
+	  "read a disk a second time by other means, and compare" },
 	{ "status", rfs_verb_status,
 	  "say what is known of each disk and each source" },
 	{ "reset", rfs_verb_reset, "drop what was written to a disk" },

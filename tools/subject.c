@@ -20,24 +20,13 @@ struct rfs_subject {
 	struct rfs_reader *merged; /* of the view, or of the mount's image */
 };
 
-/* A file of the mount, opened for reading as a disk. */
-static int open_mounted(const char *path, const char *name,
-			const struct rfs_origin *origin,
-			struct rfs_reader **ret, struct rfs_error *err)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
-	return rfs_file_open(fd, false, name, origin, ret, err);
-}
-
 static int open_image(struct rfs_subject *s, struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *image = NULL;
 	int r = rfs_target_image(s->target, s->disk, &image, err);
 
-	return r < 0 ? r : open_mounted(image, s->name, NULL, &s->merged, err);
+	return r < 0 ? r
+		     : rfs_target_file(image, s->name, NULL, &s->merged, err);
 }
 
 static int open_view(struct rfs_subject *s, struct rfs_error *err)
@@ -144,21 +133,7 @@ int rfs_subject_report(struct rfs_subject *s, struct rfs_report *out,
 int rfs_subject_copy(struct rfs_subject *s, const struct rfs_copy *copy,
 		     struct rfs_reader **ret, struct rfs_error *err)
 {
-	RFS_CLEANUP_FREE char *place = NULL, *path = NULL, *name = NULL;
-	const struct rfs_origin *origin = &copy->source->origin;
-
-	if (s->view)
-		return rfs_opener_copy(s->target->opener, s->disk, copy, ret,
-				       err);
-	place = rfs_disk_place(s->disk);
-	if (!place || asprintf(&path, "%s/sources/%s/%s", s->target->mountpoint,
-			       origin->name, place) < 0)
-		path = NULL;
-	if (!path || asprintf(&name, "%s:%s", origin->name, s->name) < 0) {
-		name = NULL;
-		return rfs_no_memory(err);
-	}
-	return open_mounted(path, name, origin, ret, err);
+	return rfs_target_copy(s->target, s->disk, copy, ret, err);
 }
 
 /*

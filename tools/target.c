@@ -2,6 +2,7 @@
 #include "tools/target.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "readers/readers.h"
 #include "tools/place.h"
 #include "tools/verbs.h"
 
@@ -193,4 +195,35 @@ int rfs_target_image(const struct rfs_target *t, const struct rfs_disk *disk,
 				"%s: %s; does the mount show the same site?",
 				*ret, strerror(errno));
 	return 0;
+}
+
+int rfs_target_file(const char *path, const char *name,
+		    const struct rfs_origin *origin, struct rfs_reader **ret,
+		    struct rfs_error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
+	return rfs_file_open(fd, false, name, origin, ret, err);
+}
+
+int rfs_target_copy(const struct rfs_target *t, const struct rfs_disk *disk,
+		    const struct rfs_copy *copy, struct rfs_reader **ret,
+		    struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *place = NULL, *path = NULL, *name = NULL;
+	const struct rfs_origin *origin = &copy->source->origin;
+
+	if (t->opener)
+		return rfs_opener_copy(t->opener, disk, copy, ret, err);
+	place = rfs_disk_place(disk);
+	if (!place || asprintf(&path, "%s/sources/%s/%s", t->mountpoint,
+			       origin->name, place) < 0)
+		path = NULL;
+	if (!path || asprintf(&name, "%s:%s", origin->name, place) < 0) {
+		name = NULL;
+		return rfs_no_memory(err);
+	}
+	return rfs_target_file(path, name, origin, ret, err);
 }

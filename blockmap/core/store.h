@@ -65,6 +65,16 @@ int rfs_store_read(struct rfs_store *s, struct rfs_range range, void *buf,
 int rfs_store_put(struct rfs_store *s, struct rfs_range range, const void *buf,
 		  struct rfs_error *err);
 
+/* Compares kept bytes with their digests once more, also those that were checked
+ * before or put by this process, from '*at' on: 'most' bytes or RFS_STORE_FINDS
+ * ranges of damage, then it returns with '*at' behind them, or at RFS_SIZE_MAX if
+ * there is nothing more.  What does not agree is in 'bad', and damaged from then
+ * on; bytes that were looked at are added to *checked. */
+#define RFS_STORE_FINDS 256
+int rfs_store_verify(struct rfs_store *s, uint64_t *at, uint64_t most,
+		     struct rfs_ranges *bad, uint64_t *checked,
+		     struct rfs_error *err);
+
 /* Safe against a power cut when it returns. */
 int rfs_store_sync(struct rfs_store *s, struct rfs_error *err);
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cleanup.h"
 #include "core/store_parts.h"
 #include "core/vec.h"
 
@@ -299,5 +300,53 @@ int rfs_store_check(struct rfs_store *s, uint64_t chunk,
 	pthread_mutex_lock(&s->syncing);
 	r = rfs_store_judge(s, chunk, scratch, err);
 	pthread_mutex_unlock(&s->syncing);
+	return r;
+}
+
+/* What of 'range' is damaged. */
+static int list_damaged(struct rfs_store *s, struct rfs_range range,
+			struct rfs_ranges *bad)
+{
+	struct rfs_run run;
+	int r = 0;
+
+	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run = rfs_store_find(s, off, range);
+		if (run.value == RFS_KEPT_DAMAGED)
+			r = rfs_ranges_add(bad, run.range);
+	}
+	return r;
+}
+
+int rfs_store_verify(struct rfs_store *s, uint64_t *at, uint64_t most,
+		     struct rfs_ranges *bad, uint64_t *checked,
+		     struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE struct rfs_store_scratch *scratch =
+		malloc(sizeof(*scratch));
+	const struct rfs_range all = rfs_range(0, s->size);
+	const uint64_t until = *checked + most;
+	struct rfs_run run;
+	int r = scratch ? 0 : rfs_no_memory(err);
+
+	while (r == 0 && *at < s->size && *checked < until &&
+	       bad->count < RFS_STORE_FINDS) {
+		run = rfs_store_find(s, *at, all);
+		if (run.value != RFS_KEPT_NOT) {
+			run.range = rfs_range_cut(
+				run.range, rfs_store_chunk_range(
+						   s, *at / RFS_STORE_CHUNK));
+			scratch->loaded = false;
+			r = rfs_store_check(s, *at / RFS_STORE_CHUNK, scratch,
+					    err);
+			if (r == 0 && list_damaged(s, run.range, bad) < 0)
+				r = rfs_no_memory(err);
+			*checked += run.range.len;
+		}
+		*at = rfs_range_end(run.range);
+	}
+	if (r == 0 && *at >= s->size)
+		*at = RFS_SIZE_MAX;
 	return r;
 }

@@ -46,6 +46,13 @@ int rfs_foreign_open(int fd, const char *format, const char *name,
 		     const struct rfs_origin *origin, struct rfs_notes *notes,
 		     struct rfs_reader **ret, struct rfs_error *err);
 
+/* What QEMU makes of an image, or of a chain of them: 'image' is "json:{...}",
+ * which names files as /proc/PID/fd/N of ours, and which the caller has seen to
+ * name no others.  For whoever can wait: its deadline is a minute.  -ENOENT:
+ * there is no qemu-nbd. */
+int rfs_qemu_open(const char *image, const char *name, struct rfs_reader **ret,
+		  struct rfs_error *err);
+
 struct rfs_nbd_export {
 	char *name;
 	uint64_t size; /* 0: the server does not tell */

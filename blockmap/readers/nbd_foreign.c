@@ -20,6 +20,8 @@
 /* Starting a program takes longer than an answer. */
 #define FOREIGN_DEADLINE_MS 5000
 
+#define PATIENT_DEADLINE_MS 60000
+
 #define SERVER "qemu-nbd"
 
 /* What QEMU's block/vmdk.c reads of a description. */
@@ -144,4 +146,25 @@ int rfs_foreign_open(int fd, const char *format, const char *name,
 				   "%s: " SERVER " does not open it as %s",
 				   name, format);
 	return 0;
+}
+
+int rfs_qemu_open(const char *image, const char *name, struct rfs_reader **ret,
+		  struct rfs_error *err)
+{
+	struct rfs_nbd_config config = {
+		.uri = "",
+		.export = "",
+		.name = name,
+		.image = image,
+		.image_fd = -1,
+		.deadline_ms = PATIENT_DEADLINE_MS,
+	};
+	int r = find_server(err);
+
+	if (r < 0)
+		return r;
+	r = rfs_nbd_open(&config, ret, err);
+	return r < 0 ? rfs_context(err, r, "%s: " SERVER " does not open it",
+				   name)
+		     : 0;
 }

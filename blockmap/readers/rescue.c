@@ -770,3 +770,26 @@ int rfs_rescue_known(struct rfs_state *state, const char *object,
 	pthread_mutex_unlock(&all_lock);
 	return e;
 }
+
+int rfs_rescue_verify(struct rfs_state *state, const char *object, uint64_t *at,
+		      uint64_t most, struct rfs_ranges *bad, uint64_t *checked,
+		      struct rfs_error *err)
+{
+	struct rfs_rescue closed = { .state = state }, *r;
+	int e = 0;
+
+	/* As above. */
+	pthread_mutex_lock(&all_lock);
+	r = find_open(state, object);
+	if (!r) {
+		r = &closed;
+		e = known_closed(r, object, err);
+	}
+	if (e == 0 && !r->store)
+		e = -ENOENT;
+	if (e == 0)
+		e = rfs_store_verify(r->store, at, most, bad, checked, err);
+	rfs_store_close(closed.store);
+	pthread_mutex_unlock(&all_lock);
+	return e;
+}

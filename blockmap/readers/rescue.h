@@ -171,4 +171,11 @@ void rfs_rescue_totals(struct rfs_rescue *r, struct rfs_rescue_totals *ret);
 int rfs_rescue_known(struct rfs_state *state, const char *object,
 		     struct rfs_rescue_totals *ret, struct rfs_error *err);
 
+/* rfs_store_verify of an object's store, whether or not it is open; the file
+ * itself is not touched.  -ENOENT: nothing of it is kept.  Nobody opens a file
+ * meanwhile, so 'most' is to be a moment's work. */
+int rfs_rescue_verify(struct rfs_state *state, const char *object, uint64_t *at,
+		      uint64_t most, struct rfs_ranges *bad, uint64_t *checked,
+		      struct rfs_error *err);
+
 #endif /* RESCUEFS_READERS_RESCUE_H */

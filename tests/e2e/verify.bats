@@ -1,0 +1,196 @@
+#!/usr/bin/env bats
+# rescuefs verify: equal where all is well, on the scene too; what is not equal is
+# found, in the rescued store and between two readings; and no sector of the damaged
+# disk is asked for.
+bats_require_minimum_version 1.5.0
+
+load lib/common
+load lib/disk
+load lib/nova
+load lib/scene
+load lib/mount
+load lib/volume
+
+setup_file()
+{
+	need_scene qemu-nbd setfattr
+	export V=$BATS_FILE_TMPDIR/v
+	mkdir -p "$V"
+	volume_make "$V"
+	echo "eio $(at_block "$V/host.img" /changed/5 2) 1536" >"$V/faults"
+}
+
+setup()
+{
+	W=$BATS_TEST_TMPDIR/w
+	mkdir -p "$W"
+}
+
+teardown()
+{
+	if [[ -d $W/disk ]]; then
+		volume_detach "$W"
+	fi
+	rescue_umount "$W"
+	scene_detach "$W/bm"
+}
+
+verify()
+{
+	client "$RESCUEFS" verify "$W/site.conf" "$@"
+}
+
+# Reads all of the merged disk, and lets go of it.
+read_volume()
+{
+	volume_mount "$W"
+	client dd if="$IMAGE" of=/dev/null bs=64k conv=noerror status=none
+	rescue_umount "$W"
+}
+
+touches()
+{
+	disk_touches "$W/disk" 0 $((64 << 20)) | awk '{ n += $1 } END { print n }'
+}
+
+# flip FILE OFFSET
+flip()
+{
+	local byte
+
+	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+	printf '%b' "$(printf '\\x%02x' $((byte ^ 1)))" |
+		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+# qemu_of SOURCE OFFSET: from now on a qemu-nbd comes first that serves SOURCE with
+# one byte changed, whatever it is told.
+qemu_of()
+{
+	mkdir -p "$W/bin"
+	cp --sparse=always "$1" "$W/other.img"
+	flip "$W/other.img" "$2"
+	cat >"$W/bin/qemu-nbd" <<-EOT
+	#!/bin/sh
+	exec $(type -P qemu-nbd) --read-only -f raw "$W/other.img"
+	EOT
+	chmod +x "$W/bin/qemu-nbd"
+	PATH=$W/bin:$PATH
+}
+
+@test "the scene: equal, whatever its chains name, and beside a mount" {
+	scene_attach "$W/bm"
+	rescue_mount "$W"
+	client md5sum "$MNT/instances/april-ci/disk" >/dev/null
+	run -0 --separate-stderr client "$RESCUEFS" verify --damaged "$BM" \
+		--backup "$BACKUP" --state "$STATE" --json april-ci/disk
+	jq -e '.equal and .whole and (.sources | length == 1)' <<<"$output"
+	# All of the backup's disk, base image and all; and what was taken from it.
+	[ "$(jq '.sources[0].equal' <<<"$output")" -eq \
+		"$(stat -c %s "$TRUTH/april-ci/disk.raw")" ]
+	[ "$(jq '.sources[0].merged.bytes' <<<"$output")" -eq \
+		"$(jq '[.extents[] | select(.source == "backup") | .length] |
+			add' "$MNT/instances/april-ci/rescue/disk.json")" ]
+	# What was rescued, of the disk and of its base image.
+	jq -e '.rescued | map(.file) | any(test("_base/")) and
+		any(test("/disk$"))' <<<"$output"
+	rescue_umount "$W"
+	run -0 --separate-stderr client "$RESCUEFS" verify --damaged "$BM" \
+		--backup "$BACKUP" --state "$STATE" --json "$ESSEX/disk"
+	jq -e '.equal and .whole' <<<"$output"
+}
+
+@test "a flipped byte in the rescued store, and no sector is asked for" {
+	local before off
+
+	volume_attach "$W" "$V" <"$V/faults"
+	read_volume
+	before=$(touches)
+	digest_tree "$V/backup" >"$W/sources"
+	run -0 --separate-stderr verify --json "$VOL"
+	digest_tree "$V/backup" | diff "$W/sources" -
+	jq -e '.equal and .whole' <<<"$output"
+	[ "$(jq '.sources[0].merged.bytes' <<<"$output")" -eq 1536 ]
+	[ "$(jq '.rescued[0].checked' <<<"$output")" -eq \
+		$(((64 << 20) - 1536)) ]
+	# In two places, one of them nothing but zeros; a chunk each.
+	off=$(at_block "$V/host.img" /kept/3)
+	flip "$W"/state/data/*.store $((off + 77))
+	flip "$W"/state/data/*.store $((63 << 20))
+	run -1 --separate-stderr verify --json "$VOL"
+	[ "$(jq -c '[.rescued[0].extents[] | [.offset, .length, .state]]' \
+		<<<"$output")" = "[[$((off / 65536 * 65536)),65536,\"damaged\"],[$((63 << 20)),65536,\"damaged\"]]" ]
+	jq -e '.equal | not' <<<"$output"
+	# It is told again, also to people, and beside a mount.
+	run -1 --separate-stderr verify "$VOL"
+	[[ ${lines[0]} = "$VOL: NOT EQUAL" ]]
+	[[ $output = *"65536 bytes at $((63 << 20)): kept bytes do not agree"* ]]
+	[ "$(touches)" -eq "$before" ]
+	volume_mount "$W"
+	before=$(touches)
+	run -1 --separate-stderr verify --json --all
+	[ "$(jq '[.rescued[0].extents[].length] | add' <<<"$output")" -eq 131072 ]
+	[ "$(touches)" -eq "$before" ]
+}
+
+@test "beside a mount: what it has checked and served already is checked again" {
+	volume_attach "$W" "$V" <"$V/faults"
+	volume_mount "$W"
+	client dd if="$IMAGE" of=/dev/null bs=64k conv=noerror status=none
+	# What you write is no difference, nor what it stands over.
+	printf mine | dd of="$IMAGE" conv=notrunc bs=1 status=none \
+		seek="$(at_block "$V/host.img" /changed/5 2)"
+	run -0 --separate-stderr verify "$VOL"
+	[[ ${lines[0]} = "$VOL: equal" ]]
+	[[ $output = *"what you wrote to the disk is not part of it"* ]]
+	flip "$W"/state/data/*.store $((60 << 20))
+	run -1 --separate-stderr verify --json "$VOL"
+	[ "$(jq '.rescued[0].extents[0].offset' <<<"$output")" -eq $((60 << 20)) ]
+}
+
+@test "two readings that are not equal: where, of which source, and on which side" {
+	local off
+
+	volume_attach "$W" "$V" <"$V/faults"
+	read_volume
+	off=$(at_block "$V/host.img" /changed/5 2)
+	qemu_of "$V/backup/$VOL.img" $((off + 513))
+	run -1 --separate-stderr verify --json "$VOL"
+	[ "$(jq -c '.sources[0].extents' <<<"$output")" = \
+		"[{\"offset\":$((off + 512)),\"length\":512,\"state\":\"different\"}]" ]
+	# The same block is the merged disk's.
+	[ "$(jq -c '.sources[0].merged.extents' <<<"$output")" = \
+		"[{\"offset\":$((off + 512)),\"length\":512,\"state\":\"different\"}]" ]
+	[ "$(jq -r '.sources[0].source' <<<"$output")" = backup ]
+	run -1 --separate-stderr verify "$VOL"
+	[[ $output = *"512 bytes at $((off + 512)): other bytes here than by QEMU"* ]]
+	[[ $output = *"512 bytes at $((off + 512)): merged, other bytes"* ]]
+}
+
+@test "without QEMU, and of what has no second reading, it is not called whole" {
+	volume_attach "$W" "$V" <"$V/faults"
+	read_volume
+	mkdir "$W/none"
+	run -3 --separate-stderr env PATH="$W/none" "$RESCUEFS" verify --json \
+		"$W/site.conf" "$VOL"
+	jq -e '.equal and (.whole | not) and
+		(.sources[0].not_verified | test("no qemu-nbd"))' <<<"$output"
+	# The digests are checked all the same.
+	[ "$(jq '.rescued[0].checked' <<<"$output")" -gt 60000000 ]
+	mkdir "$W/packed"
+	gzip -1 <"$V/backup/$VOL.img" >"$W/packed/$VOL.img.gz"
+	sed -i "s,$V/backup,$W/packed," "$W/site.conf"
+	rm -r "$W/state"
+	run -3 --separate-stderr verify "$VOL"
+	[[ ${lines[0]} = "$VOL: equal as far as it was verified" ]]
+	[[ $output = *"backup: not verified: it is compressed"* ]]
+}
+
+@test "wrong words" {
+	volume_attach "$W" "$V" <"$V/faults"
+	run -2 verify
+	run -2 verify no-such
+	run -2 verify --all "$VOL"
+	run -0 verify --help
+	[[ $output = "usage: rescuefs verify"* ]]
+}
