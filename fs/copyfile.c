@@ -45,7 +45,7 @@ static int open_locked(struct rfs_copyfile *cf, struct rfs_error *err)
 		cf->reader = rd;
 		return 0;
 	}
-	if (r != -ENOMEM && r != -EMFILE && r != -ENFILE) {
+	if (r != -ENOMEM && r != -EMFILE && r != -ENFILE && r != -ETIMEDOUT) {
 		cf->failed = r;
 		cf->failure = strdup(why.text);
 		rfs_log("%s as %s alone has it: %s", cf->disk->id,

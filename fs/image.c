@@ -66,10 +66,11 @@ int rfs_image_free(struct rfs_image *img, struct rfs_error *err)
 }
 
 /* Only what the sources are to blame for is worth remembering: memory, file
- * descriptors and room in the state may be there again at the next attempt. */
+ * descriptors and room in the state may be there again at the next attempt, and so
+ * may a source that did not answer in time. */
 static bool is_passing(int r)
 {
-	return rfs_is_own_want(r);
+	return rfs_is_own_want(r) || r == -ETIMEDOUT;
 }
 
 static int open_locked(struct rfs_image *img, struct rfs_error *err)

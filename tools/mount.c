@@ -63,13 +63,15 @@ static const char help[] =
 	"                      may a backup's tables stand in for lost ones of "
 	"qcow2\n"
 	"                      images; --no-heal: off\n"
+	"  --deadline TIME     how long a read of a damaged host or of an NBD "
+	"server\n"
+	"                      may take: 2s, 500ms; also ,deadline=TIME\n"
 	"  -f, --foreground    do not go to the background\n"
 	"  -o OPTIONS          a comma list: damaged=, backup=, live=, "
 	"state=,\n"
-	"                      volumes=, fill=, lost=, store=, heal=; the rest "
-	"goes "
-	"to FUSE and "
-	"mount\n";
+	"                      volumes=, fill=, lost=, store=, heal=, "
+	"deadline=;\n"
+	"                      the rest goes to FUSE and mount\n";
 
 /* What is left of -o when ours are taken out. */
 static int keep_for_fuse(struct mount *m, const char *item,

@@ -2,14 +2,17 @@
 #include "tools/place.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
+#include <unistd.h>
 
 #include "core/cleanup.h"
+#include "readers/reach.h"
 #include "site/volumes.h"
 
 /* Resolves what exists of 'path' and appends the rest, which then is to be
@@ -50,17 +53,56 @@ static bool is_inside(const char *path, const char *dir)
 	       (path[len] == '/' || path[len] == '\0');
 }
 
+/* Where a source's folder is in truth. */
+struct folder {
+	char *path; /* without symlinks, or as it was said if it hangs */
+	dev_t dev;  /* of a dying disk */
+	bool is_dying;
+};
+
 /* A damaged directory's filesystem is the dying disk, unless it is the one that
  * this system itself runs on, or memory: then it holds a copy. */
-static bool is_dying(const char *root, dev_t *ret_dev)
+static bool is_dying(const struct rfs_source *source, int fd,
+		     const struct stat *st)
 {
-	struct statfs fs;
-	struct stat st, top;
+	struct stat top;
+	int64_t type;
 
-	if (stat(root, &st) < 0 || statfs(root, &fs) < 0 || stat("/", &top) < 0)
+	if (source->kind != RFS_DAMAGED || stat("/", &top) < 0)
 		return false;
-	*ret_dev = st.st_dev;
-	return st.st_dev != top.st_dev && fs.f_type != TMPFS_MAGIC;
+	type = rfs_reach_fs_type(source->names, fd);
+	return st->st_dev != top.st_dev && type >= 0 && type != TMPFS_MAGIC;
+}
+
+/* 'ret->path' is NULL where there is no such folder.  The name of what is open
+ * is had from the kernel's memory: nothing is looked up for it. */
+static int find_folder(const struct rfs_source *source, const char *path,
+		       struct folder *ret, struct rfs_error *err)
+{
+	struct stat st;
+	RFS_CLEANUP_FD int fd = rfs_reach_open(source->names, AT_FDCWD, path,
+					       O_PATH | O_CLOEXEC, 0, &st);
+	char self[40], real[PATH_MAX];
+	ssize_t n;
+
+	*ret = (struct folder){ .path = NULL };
+	if (fd < 0 && fd != -ETIMEDOUT)
+		return 0;
+	if (fd < 0) {
+		ret->path = strdup(path);
+		return ret->path ? 0 : rfs_no_memory(err);
+	}
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	n = readlink(self, real, sizeof(real) - 1);
+	if (n < 0)
+		return 0;
+	real[n] = '\0';
+	ret->path = strdup(real);
+	if (!ret->path)
+		return rfs_no_memory(err);
+	ret->dev = st.st_dev;
+	ret->is_dying = is_dying(source, fd, &st);
+	return 0;
 }
 
 /* What is to be written: "the state directory /x", on 'dev'. */
@@ -73,19 +115,20 @@ static int check_folder(const char *mountpoint, const struct rfs_source *source,
 			const char *folder, const struct place *place,
 			struct rfs_error *err)
 {
-	RFS_CLEANUP_FREE char *root = realpath(folder, NULL);
-	dev_t dev;
+	RFS_CLEANUP_FREE char *root = NULL;
+	struct folder found;
+	int r = find_folder(source, folder, &found, err);
 
-	if (!root)
-		return 0;
+	root = found.path;
+	if (r < 0 || !root)
+		return r;
 	if (is_inside(place->path, root))
 		return rfs_fail(err, EINVAL,
 				"%s %s lies in the source %s (%s), which is "
 				"never written; name another%s",
 				place->what, place->path, source->origin.name,
 				root, place->remedy);
-	if (source->kind == RFS_DAMAGED && is_dying(root, &dev) &&
-	    dev == place->dev)
+	if (found.is_dying && found.dev == place->dev)
 		return rfs_fail(err, EINVAL,
 				"%s %s lies on the same filesystem as the "
 				"damaged source %s; name one on another "

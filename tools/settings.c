@@ -18,6 +18,7 @@ enum key {
 	KEY_STORE,
 	KEY_VOLUMES,
 	KEY_HEAL,
+	KEY_DEADLINE,
 	KEYS,
 };
 
@@ -26,7 +27,7 @@ static const char *const key_name[KEYS] = {
 	[KEY_LIVE] = "live",	   [KEY_STATE] = "state",
 	[KEY_FILL] = "fill",	   [KEY_LOST] = "lost",
 	[KEY_STORE] = "store",	   [KEY_VOLUMES] = "volumes",
-	[KEY_HEAL] = "heal",
+	[KEY_HEAL] = "heal",	   [KEY_DEADLINE] = "deadline",
 };
 
 struct rfs_setting {
@@ -151,6 +152,8 @@ static int apply(struct rfs_site *site, const struct rfs_setting *s,
 		return set_heal(site, s->value, err);
 	case KEY_STORE:
 		return set_store(site, s->value, err);
+	case KEY_DEADLINE:
+		return rfs_deadline_parse(s->value, &site->deadline_ms, err);
 	case KEY_VOLUMES:
 		return rfs_site_add_volumes(site, s->value, err);
 	default:

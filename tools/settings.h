@@ -30,6 +30,7 @@ struct rfs_settings {
 		{ "fill", required_argument, NULL, RFS_SETTINGS_OPTION },      \
 		{ "store", required_argument, NULL, RFS_SETTINGS_OPTION },     \
 		{ "heal", required_argument, NULL, RFS_SETTINGS_OPTION },      \
+		{ "deadline", required_argument, NULL, RFS_SETTINGS_OPTION },  \
 		{ "no-heal", no_argument, NULL, RFS_SETTINGS_OPTION },         \
 		{ "volumes", required_argument, NULL, RFS_SETTINGS_OPTION },   \
 	{                                                                      \

@@ -16,8 +16,6 @@
 #include "core/notes.h"
 #include "core/reader.h"
 
-#define RFS_NBD_DEADLINE_MS 2000
-
 struct rfs_nbd_config {
 	const char *uri; /* "nbd://host", "nbd+unix:///?socket=...", "nbds:" */
 	const char *export; /* its name; "" is the server's default */

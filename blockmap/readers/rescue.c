@@ -9,11 +9,9 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -43,28 +41,22 @@ bool rfs_rescue_is_away(int r)
 	}
 }
 
-/* What kind of file it is, and how long: nothing is read from it. */
-static int measure(struct rfs_rescue *r, int fd, struct rfs_error *err)
+/* What kind of file it is, and how long. */
+static int take_measures(struct rfs_rescue *r, const struct stat *st,
+			 struct rfs_error *err)
 {
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return rfs_fail(err, errno, "%s: %s", r->name, strerror(errno));
-	r->device = st.st_dev;
-	r->inode = st.st_ino;
-	r->is_device = S_ISBLK(st.st_mode);
-	r->below = r->is_device ? st.st_rdev : st.st_dev;
-	r->size = (uint64_t)st.st_size;
-	r->allocated = (uint64_t)st.st_blocks * 512;
-	r->generation.mtime_ns = rfs_time_of(st.st_mtim);
+	r->device = st->st_dev;
+	r->inode = st->st_ino;
+	r->is_device = S_ISBLK(st->st_mode);
+	r->below = r->is_device ? st->st_rdev : st->st_dev;
+	r->size = (uint64_t)st->st_size;
+	r->allocated = (uint64_t)st->st_blocks * 512;
+	r->generation.mtime_ns = rfs_time_of(st->st_mtim);
 	if (r->is_device) {
-		if (ioctl(fd, BLKGETSIZE64, &r->size) < 0)
-			return rfs_fail(err, errno, "%s: no size to be had: %s",
-					r->name, strerror(errno));
 		r->allocated = r->size;
 		r->generation.mtime_ns = 0; /* a device node's says nothing */
-	} else if (!S_ISREG(st.st_mode)) {
-		return rfs_fail(err, S_ISDIR(st.st_mode) ? EISDIR : EINVAL,
+	} else if (!S_ISREG(st->st_mode)) {
+		return rfs_fail(err, S_ISDIR(st->st_mode) ? EISDIR : EINVAL,
 				"%s: is neither a regular file nor a block "
 				"device, and cannot be read as a disk",
 				r->name);
@@ -223,7 +215,8 @@ static void free_parts(struct rfs_rescue *r)
 }
 
 static int make(const struct rfs_rescue_config *config, int fd,
-		struct rfs_rescue **ret, struct rfs_error *err)
+		const struct stat *st, struct rfs_rescue **ret,
+		struct rfs_error *err)
 {
 	struct rfs_rescue *r = calloc(1, sizeof(*r));
 	int e;
@@ -242,7 +235,8 @@ static int make(const struct rfs_rescue_config *config, int fd,
 	pthread_cond_init(&r->landed, NULL);
 	r->object = strdup(config->object);
 	r->name = strdup(config->name);
-	e = r->object && r->name ? measure(r, fd, err) : rfs_no_memory(err);
+	e = r->object && r->name ? take_measures(r, st, err)
+				 : rfs_no_memory(err);
 	if (e == 0)
 		e = open_kept(r, config->renew, err);
 	if (e < 0) {
@@ -272,15 +266,12 @@ static struct rfs_rescue *find_open(const struct rfs_state *state,
 }
 
 /* The one that is open already reads the file that it opened. */
-static int share(struct rfs_rescue *r, int fd, bool renew,
-		 struct rfs_error *err)
+static int share(struct rfs_rescue *r, int fd, const struct stat *st,
+		 bool renew, struct rfs_error *err)
 {
-	struct stat st;
 	int e = 0;
 
-	if (fstat(fd, &st) < 0)
-		e = rfs_fail(err, errno, "%s: %s", r->name, strerror(errno));
-	else if (st.st_dev != r->device || st.st_ino != r->inode)
+	if (st->st_dev != r->device || st->st_ino != r->inode)
 		e = rfs_fail(err, ESTALE,
 			     "%s: is another file than the one that is being "
 			     "read; unmount, and mount it again",
@@ -296,14 +287,23 @@ static int share(struct rfs_rescue *r, int fd, bool renew,
 int rfs_rescue_open(const struct rfs_rescue_config *config, int fd,
 		    struct rfs_rescue **ret, struct rfs_error *err)
 {
-	int e;
+	struct rfs_patience patience = rfs_worker_patience(config->names);
+	struct stat st;
+	/* Not under the lock: it may take as long as the deadline. */
+	int e = rfs_worker_fstat(config->names, fd, &st, &patience);
 
+	if (e < 0) {
+		close(fd);
+		*ret = NULL;
+		return rfs_fail(err, -e, "%s: cannot be measured: %s",
+				config->name, strerror(-e));
+	}
 	pthread_mutex_lock(&all_lock);
 	*ret = config->state ? find_open(config->state, config->object) : NULL;
 	if (*ret) {
-		e = share(*ret, fd, config->renew, err);
+		e = share(*ret, fd, &st, config->renew, err);
 	} else {
-		e = make(config, fd, ret, err);
+		e = make(config, fd, &st, ret, err);
 		if (e == 0) {
 			(*ret)->next = all;
 			all = *ret;

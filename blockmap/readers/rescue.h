@@ -36,7 +36,8 @@ struct rfs_rescue;
 
 struct rfs_rescue_config {
 	struct rfs_state *state; /* NULL: nothing is kept beyond the process */
-	struct rfs_worker *worker; /* outlives it */
+	struct rfs_worker *worker; /* reads it; both outlive it */
+	struct rfs_worker *names;  /* measures it as it is opened */
 	const char *object;	   /* "bm0002:/path": what it is in the state */
 	const char *name;	   /* in messages; copied, as the object is */
 	const struct rfs_origin *origin;

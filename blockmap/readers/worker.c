@@ -145,7 +145,8 @@ static void keep_late(struct rfs_worker *w, int64_t result)
 
 	w->is_late = false;
 	w->late_file = NULL;
-	if (w->late_op == RFS_CHILD_OPEN && result >= 0)
+	if ((w->late_op == RFS_CHILD_OPEN || w->late_op == RFS_CHILD_REOPEN) &&
+	    result >= 0)
 		close((int)result);
 	if (!f)
 		return;
@@ -298,7 +299,7 @@ static int talk(struct rfs_child *child, const struct rfs_child_request *q,
 static void take_answer(const struct rfs_child *child, enum rfs_child_op op,
 			void *to, size_t bytes)
 {
-	if (op == RFS_CHILD_STAT)
+	if (op == RFS_CHILD_STAT || op == RFS_CHILD_OPEN)
 		memcpy(to, rfs_child_stat(child), sizeof(struct stat));
 	else
 		memcpy(to, rfs_child_bytes(child), bytes);
@@ -500,7 +501,7 @@ int64_t rfs_worker_seek(struct rfs_worker_file *f, uint64_t off, int whence,
 }
 
 int rfs_worker_openat2(struct rfs_worker *w, int dir_fd, const char *path,
-		       uint64_t flags, uint64_t resolve,
+		       uint64_t flags, uint64_t resolve, struct stat *ret,
 		       struct rfs_patience *patience)
 {
 	struct rfs_child_request q = { .op = RFS_CHILD_OPEN,
@@ -509,7 +510,23 @@ int rfs_worker_openat2(struct rfs_worker *w, int dir_fd, const char *path,
 				       .flags = flags,
 				       .resolve = resolve };
 
+	return (int)request(w, &q, NULL, ret, patience);
+}
+
+int rfs_worker_reopen(struct rfs_worker *w, int path_fd,
+		      struct rfs_patience *patience)
+{
+	struct rfs_child_request q = { .op = RFS_CHILD_REOPEN, .fd = path_fd };
+
 	return (int)request(w, &q, NULL, NULL, patience);
+}
+
+int64_t rfs_worker_fs_type(struct rfs_worker *w, int fd,
+			   struct rfs_patience *patience)
+{
+	struct rfs_child_request q = { .op = RFS_CHILD_FS_TYPE, .fd = fd };
+
+	return request(w, &q, NULL, NULL, patience);
 }
 
 int rfs_worker_fstat(struct rfs_worker *w, int fd, struct stat *ret,

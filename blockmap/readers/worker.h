@@ -96,12 +96,15 @@ int64_t rfs_worker_seek(struct rfs_worker_file *f, uint64_t off, int whence,
 ssize_t rfs_worker_late(struct rfs_worker_file *f, void *buf,
 			uint64_t *ret_off);
 
-/* What a name in a tree needs, done by the child; 'dir_fd' is the tree's root.
- * See site/rooted.h, which alone calls these: they are its functions with a
- * deadline. */
+/* What a name in a tree needs, done by the child: readers/reach.h says what each
+ * does, and is what others call. */
 int rfs_worker_openat2(struct rfs_worker *w, int dir_fd, const char *path,
-		       uint64_t flags, uint64_t resolve,
+		       uint64_t flags, uint64_t resolve, struct stat *ret,
 		       struct rfs_patience *patience);
+int rfs_worker_reopen(struct rfs_worker *w, int path_fd,
+		      struct rfs_patience *patience);
+int64_t rfs_worker_fs_type(struct rfs_worker *w, int fd,
+			   struct rfs_patience *patience);
 int rfs_worker_fstat(struct rfs_worker *w, int fd, struct stat *ret,
 		     struct rfs_patience *patience);
 ssize_t rfs_worker_readlinkat(struct rfs_worker *w, int fd, char *buf,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "readers/worker_child.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "readers/reach_here.h"
 #include "readers/worker.h"
 
 struct rfs_child_shared {
@@ -88,14 +89,6 @@ static int64_t result_of(int64_t r)
 	return r < 0 ? -errno : r;
 }
 
-static int64_t open_path(struct rfs_child_shared *s, const struct message *m,
-			 int dir_fd)
-{
-	struct open_how how = { .flags = m->flags, .resolve = m->resolve };
-
-	return syscall(SYS_openat2, dir_fd, s->path, &how, sizeof(how));
-}
-
 static int64_t read_once(int fd, uint8_t *to, uint64_t len, uint64_t off)
 {
 	int64_t r;
@@ -162,15 +155,21 @@ static int64_t serve(struct rfs_child_shared *s, const struct message *m,
 	case RFS_CHILD_SEEK:
 		return result_of(lseek(fd, (off_t)m->off, m->whence));
 	case RFS_CHILD_OPEN:
-		r = result_of(open_path(s, m, fd));
+	case RFS_CHILD_REOPEN:
+		r = m->op == RFS_CHILD_OPEN
+			    ? rfs_here_open(fd, s->path, m->flags, m->resolve,
+					    &s->st)
+			    : rfs_here_reopen(fd);
 		*ret_fd = r < 0 ? -1 : (int)r;
 		return r;
 	case RFS_CHILD_STAT:
-		return result_of(fstat(fd, &s->st));
+		return rfs_here_stat(fd, &s->st);
+	case RFS_CHILD_FS_TYPE:
+		return rfs_here_fs_type(fd);
 	case RFS_CHILD_READLINK:
 		return result_of(readlinkat(fd, "", (char *)s->room, m->len));
 	case RFS_CHILD_DENTS:
-		return result_of(syscall(SYS_getdents64, fd, s->room, m->len));
+		return result_of(getdents64(fd, s->room, m->len));
 	default:
 		return -ENOSYS;
 	}

@@ -22,8 +22,11 @@ enum rfs_child_op {
 	RFS_CHILD_PREAD_BACK,	/* the same from the end; what came of it lies
 				   at the begin of the bytes */
 	RFS_CHILD_SEEK,
-	RFS_CHILD_OPEN, /* openat2 of the path in the shared memory */
-	RFS_CHILD_STAT,
+	RFS_CHILD_OPEN,	  /* openat2 of the path in the shared memory, and its
+			     stat */
+	RFS_CHILD_REOPEN, /* for reading, what an O_PATH descriptor is of */
+	RFS_CHILD_STAT,	  /* with the size of a block device */
+	RFS_CHILD_FS_TYPE,
 	RFS_CHILD_READLINK,
 	RFS_CHILD_DENTS,
 };
@@ -58,8 +61,8 @@ bool rfs_child_reap(pid_t pid);
 int rfs_child_send(struct rfs_child *c, const struct rfs_child_request *q);
 
 /* Waits so long for the answer to the request sent last.  0: *ret is its
- * result, a negative errno or what the call returned (for RFS_CHILD_OPEN the
- * descriptor, which is the caller's).  -EAGAIN: not yet.  -EPIPE: it has died.
+ * result, a negative errno or what the call returned (a descriptor that was
+ * opened is the caller's).  -EAGAIN: not yet.  -EPIPE: it has died.
  */
 int rfs_child_receive(struct rfs_child *c, int64_t timeout_ns, int64_t *ret);
 

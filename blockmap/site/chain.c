@@ -124,7 +124,7 @@ const char *rfs_chain_base(const struct rfs_chain *link)
 static bool stat_file(const struct rfs_source *source, const char *path,
 		      struct stat *ret)
 {
-	return rfs_rooted_stat(source->root_fd, path, ret, NULL) == 0 &&
+	return rfs_rooted_stat(source, path, ret, NULL) == 0 &&
 	       S_ISREG(ret->st_mode);
 }
 

@@ -44,8 +44,7 @@ static int readlink_elsewhere(struct rfs_opener *op,
 		const struct rfs_source *source = host->sources[i];
 
 		if (is_older && source->root_fd >= 0 &&
-		    rfs_rooted_readlink(source->root_fd, path, ret, NULL) ==
-			    0) {
+		    rfs_rooted_readlink(source, path, ret, NULL) == 0) {
 			rfs_notes_add(rfs_looks_notes(op),
 				      "%s:%s: the link cannot be read; what is "
 				      "shown is that of %s",
@@ -72,7 +71,7 @@ int rfs_hostfiles_readlink(struct rfs_opener *op, const struct rfs_host *host,
 	if (!S_ISLNK(st.st_mode))
 		return rfs_fail(err, EINVAL, "%s:%s: is no symbolic link",
 				source->origin.name, path);
-	r = rfs_rooted_readlink(source->root_fd, path, ret, err);
+	r = rfs_rooted_readlink(source, path, ret, err);
 	if (r == 0)
 		return 0;
 	if (!only && rfs_looks_is_damage(-r) &&

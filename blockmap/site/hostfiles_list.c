@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include <dirent.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/cleanup.h"
 #include "site/hostfiles.h"
@@ -92,25 +90,17 @@ struct list {
 	const struct rfs_source *first;
 };
 
-static bool is_dots(const char *name)
-{
-	return !strcmp(name, ".") || !strcmp(name, "..");
-}
-
-static int tell(struct list *l, const struct dirent *entry,
+static int tell(struct list *l, const char *name, unsigned char type,
 		struct rfs_error *err)
 {
 	int r;
 
-	if (is_dots(entry->d_name) || strchr(entry->d_name, '/'))
+	if (strchr(name, '/'))
 		return 0;
-	r = add_name(&l->names, entry->d_name);
+	r = add_name(&l->names, name);
 	if (r < 0)
 		return rfs_no_memory(err);
-	if (r == 0)
-		return 0;
-	r = l->each(entry->d_name, entry->d_type, l->data);
-	return r;
+	return r == 0 ? 0 : l->each(name, type, l->data);
 }
 
 static void miss(struct list *l, const struct rfs_source *source, int errnum,
@@ -130,20 +120,20 @@ static void miss(struct list *l, const struct rfs_source *source, int errnum,
 }
 
 static int list_entries(struct list *l, const struct rfs_source *source,
-			DIR *dir, struct rfs_error *err)
+			struct rfs_reach_dir *dir, struct rfs_error *err)
 {
-	const struct dirent *entry;
+	unsigned char type;
+	const char *name;
 	size_t count = 0;
 	int r, errnum = ELOOP;
 
 	for (; count < ENTRIES_MAX; count++) {
-		errno = 0;
-		entry = readdir(dir);
-		if (!entry) {
-			errnum = errno;
+		r = rfs_reach_dir_next(dir, &name, &type);
+		if (r <= 0) {
+			errnum = -r;
 			break;
 		}
-		r = tell(l, entry, err);
+		r = tell(l, name, type, err);
 		if (r)
 			return r;
 	}
@@ -157,21 +147,18 @@ static int list_entries(struct list *l, const struct rfs_source *source,
 static int list_source(struct list *l, const struct rfs_source *source,
 		       struct rfs_error *err)
 {
-	DIR *dir;
-	int fd, r;
+	struct rfs_reach_dir *dir;
+	int r;
 
-	fd = rfs_rooted_opendir(source->root_fd, l->path, NULL);
-	if (fd < 0) {
-		miss(l, source, -fd, false);
+	r = rfs_rooted_opendir(source, l->path, &dir, err);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0) {
+		miss(l, source, -r, false);
 		return 0;
 	}
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return rfs_no_memory(err);
-	}
 	r = list_entries(l, source, dir, err);
-	closedir(dir);
+	rfs_reach_dir_close(dir);
 	return r;
 }
 

@@ -93,7 +93,7 @@ static int look(struct rfs_looks *looks, const struct rfs_source *source,
 	struct stat st;
 	int r;
 
-	r = rfs_rooted_lstat(source->root_fd, looks->path, &st, NULL);
+	r = rfs_rooted_lstat(source, looks->path, &st, NULL);
 	if (r < 0) {
 		if (!is_absence(-r) && !misses->first)
 			*misses = (struct misses){ source, -r };
@@ -105,6 +105,32 @@ static int look(struct rfs_looks *looks, const struct rfs_source *source,
 		return rfs_no_memory(err);
 	looks->items[looks->count++] = (struct rfs_look){ source, st };
 	return S_ISREG(st.st_mode);
+}
+
+/* "host:HOST:/path", the file in the state; the caller frees it. */
+static char *object_name(const struct rfs_host *host, const char *path)
+{
+	char *name;
+
+	return asprintf(&name, "host:%s:%s", host->name, path) < 0 ? NULL
+								   : name;
+}
+
+/* That a source does not answer in time passes: a file that it gave before does
+ * not become another's for so long (P4). */
+static bool is_awaited(struct rfs_opener *op, const struct rfs_host *host,
+		       const char *path, const struct misses *misses)
+{
+	struct rfs_state *state = rfs_opener_state(op);
+	RFS_CLEANUP_FREE char *object = NULL;
+	RFS_CLEANUP_FREE char *name = NULL;
+
+	if (!misses->first || misses->errnum != ETIMEDOUT || !state)
+		return false;
+	object = object_name(host, path);
+	return object &&
+	       rfs_state_fact(state, object, CHOICE, &name, NULL) == 0 &&
+	       strcmp(name, misses->first->origin.name) == 0;
 }
 
 int rfs_looks_take(struct rfs_opener *op, const struct rfs_host *host,
@@ -130,6 +156,14 @@ int rfs_looks_take(struct rfs_opener *op, const struct rfs_host *host,
 	}
 	if (!looks.count)
 		return fail_missed(host, path, &misses, any_root, err);
+	if (is_awaited(op, host, path, &misses)) {
+		rfs_looks_fini(&looks);
+		return rfs_fail(err, ETIMEDOUT,
+				"%s:%s: its copy was shown before, and now it "
+				"does not answer in time; it is asked again in "
+				"a while",
+				misses.first->origin.name, path);
+	}
 	note_misses(op, &misses, &looks.items[0], path);
 	*ret = looks;
 	return 0;
@@ -153,15 +187,6 @@ bool rfs_looks_differ(const struct rfs_looks *looks)
 					       &looks->items[i]))
 			return true;
 	return false;
-}
-
-/* "host:HOST:/path", the file in the state; the caller frees it. */
-static char *object_name(const struct rfs_host *host, const char *path)
-{
-	char *name;
-
-	return asprintf(&name, "host:%s:%s", host->name, path) < 0 ? NULL
-								   : name;
 }
 
 bool rfs_looks_find_choice(struct rfs_opener *op, const struct rfs_host *host,

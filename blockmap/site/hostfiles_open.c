@@ -31,9 +31,10 @@ static int check_same(int fd, const struct rfs_look *look, const char *name,
 		      struct rfs_error *err)
 {
 	struct stat st;
+	int r = rfs_reach_stat(look->source->names, fd, &st);
 
-	if (fstat(fd, &st) < 0)
-		return rfs_fail(err, errno, "%s: %s", name, strerror(errno));
+	if (r < 0)
+		return rfs_fail(err, -r, "%s: %s", name, strerror(-r));
 	if (st.st_size != look->st.st_size ||
 	    rfs_time_of(st.st_mtim) != rfs_time_of(look->st.st_mtim))
 		return rfs_fail(err, ESTALE, "%s: changed while it was opened",
@@ -48,7 +49,7 @@ static int open_file(struct rfs_opener *op, const struct rfs_look *look,
 	const struct rfs_source *source = look->source;
 	int fd, r;
 
-	fd = rfs_rooted_open(source->root_fd, path, err);
+	fd = rfs_rooted_open(source, path, err);
 	if (fd < 0)
 		return rfs_context(err, fd, "%s", source->origin.name);
 	r = check_same(fd, look, name, err);

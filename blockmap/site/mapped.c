@@ -5,10 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/cleanup.h"
+#include "readers/reach.h"
 #include "readers/readers.h"
 #include "site/site_path.h"
 
@@ -83,31 +82,31 @@ int rfs_mapfile_find(const char *path,
 	return 0;
 }
 
-static int read_map(int fd, const char *name, struct rfs_mapfile *map,
-		    struct rfs_error *err)
+static int read_map(struct rfs_worker *w, int fd, const char *name,
+		    struct rfs_mapfile *map, struct rfs_error *err)
 {
+	RFS_CLEANUP_FREE char *text = NULL;
 	RFS_CLEANUP_FILE FILE *in = NULL;
-	struct stat st;
+	size_t len;
+	int r = rfs_reach_whole(w, fd, MAPFILE_MAX, &text, &len);
 
-	if (fstat(fd, &st) < 0 || st.st_size > MAPFILE_MAX) {
-		close(fd);
+	if (r == -EFBIG)
 		return rfs_fail(err, EFBIG, "%s: too large for a mapfile",
 				name);
-	}
-	in = fdopen(fd, "r");
-	if (!in) {
-		close(fd);
+	if (r < 0)
+		return rfs_fail(err, -r, "%s: %s", name, strerror(-r));
+	in = fmemopen(text, len, "r");
+	if (!in)
 		return rfs_no_memory(err);
-	}
 	return rfs_mapfile_read(in, name, map, err);
 }
 
-int rfs_mapfile_apply(int fd, const char *name, struct rfs_reader **rd,
-		      struct rfs_error *err)
+int rfs_mapfile_apply(struct rfs_worker *w, int fd, const char *name,
+		      struct rfs_reader **rd, struct rfs_error *err)
 {
 	RFS_CLEANUP_READER struct rfs_reader *below = RFS_STEAL(*rd);
 	struct rfs_mapfile map = { 0 };
-	int r = read_map(fd, name, &map, err);
+	int r = read_map(w, fd, name, &map, err);
 
 	if (r == 0)
 		r = rfs_mapped_open(below, &map, rd, err);

@@ -14,6 +14,8 @@
 #include "core/notes.h"
 #include "core/reader.h"
 
+struct rfs_worker;
+
 /* True for a name that ends as a mapfile does.  "console.log", which nova keeps
  * beside every disk, is none. */
 bool rfs_is_mapfile_name(const char *name);
@@ -26,8 +28,9 @@ int rfs_mapfile_find(const char *path,
 		     struct rfs_error *err);
 
 /* Restricts *rd to what the mapfile behind 'fd' says was copied.  'fd' is closed
- * and *rd given up, whatever comes of it; 'name' is the mapfile's. */
-int rfs_mapfile_apply(int fd, const char *name, struct rfs_reader **rd,
-		      struct rfs_error *err);
+ * and *rd given up, whatever comes of it; 'name' is the mapfile's, and 'w' reads
+ * it where it lies on a damaged source, or is NULL. */
+int rfs_mapfile_apply(struct rfs_worker *w, int fd, const char *name,
+		      struct rfs_reader **rd, struct rfs_error *err);
 
 #endif /* RESCUEFS_SITE_MAPPED_H */

@@ -152,6 +152,7 @@ int rfs_opener_file(struct rfs_opener *op, const struct rfs_source *src, int fd,
 	struct rfs_rescue_config config = {
 		.state = op->state,
 		.worker = src->worker,
+		.names = src->names,
 		.object = name,
 		.name = name,
 		.origin = &src->origin,
@@ -193,7 +194,7 @@ static int open_file(struct rfs_opener *op, const struct rfs_source *src,
 				src->open_error ? src->open_error : "?");
 	if (asprintf(&name, "%s:%s", src->origin.name, path) < 0)
 		return rfs_no_memory(err);
-	fd = rfs_rooted_open(src->root_fd, path, err);
+	fd = rfs_rooted_open(src, path, err);
 	if (fd < 0)
 		return rfs_context(err, fd, "%s", src->origin.name);
 	return rfs_opener_file(op, src, fd, name, ret, err);

@@ -123,7 +123,7 @@ int rfs_opener_base(struct rfs_opener *op, const struct rfs_chain *link,
 				"%s is raw, and %s says that its base image "
 				"is qcow2",
 				rule->file, link->above->path);
-	r = rfs_volume_open(rule->file, err);
+	r = rfs_volume_open(NULL, rule->file, err);
 	if (r >= 0)
 		r = rfs_file_open(r, false, rule->file, &rule->origin, &file,
 				  err);

@@ -17,7 +17,7 @@ int rfs_opener_volume(struct rfs_opener *op, const struct rfs_copy *copy,
 
 	if (asprintf(&name, "%s:%s", copy->source->origin.name, copy->path) < 0)
 		return rfs_no_memory(err);
-	fd = rfs_volume_open(copy->path, err);
+	fd = rfs_volume_open(copy->source->names, copy->path, err);
 	if (fd < 0)
 		return rfs_context(err, fd, "%s", copy->source->origin.name);
 	return rfs_opener_file(op, copy->source, fd, name, ret, err);
@@ -33,7 +33,8 @@ int rfs_opener_export(struct rfs_opener *op, const struct rfs_copy *copy,
 		.export = copy->path,
 		.origin = &copy->source->origin,
 		.notes = &rfs_opener_inventory(op)->site->notes,
-		.deadline_ms = RFS_NBD_DEADLINE_MS,
+		.deadline_ms = rfs_source_deadline(
+			rfs_opener_inventory(op)->site, copy->source),
 	};
 	int r;
 
@@ -51,7 +52,7 @@ static bool is_in_root(const void *data, const char *path)
 {
 	const struct rfs_source *source = data;
 	struct stat st;
-	int r = rfs_rooted_stat(source->root_fd, path, &st, NULL);
+	int r = rfs_rooted_stat(source, path, &st, NULL);
 
 	/* What cannot be looked at is there: an image is not whole for that. */
 	return r < 0 ? r != -ENOENT && r != -ENOTDIR : S_ISREG(st.st_mode);
@@ -69,15 +70,17 @@ int rfs_opener_restrict(const struct rfs_copy *copy, struct rfs_reader **rd,
 			struct rfs_error *err)
 {
 	bool is_ours = copy->mapfile_said || copy->place != RFS_IN_ROOT;
+	struct rfs_worker *w;
 	int fd;
 
 	if (!copy->mapfile)
 		return 0;
-	fd = is_ours ? rfs_volume_open(copy->mapfile, err)
-		     : rfs_rooted_open(copy->source->root_fd, copy->mapfile,
-				       err);
+	/* What the user names himself lies anywhere. */
+	w = copy->mapfile_said ? NULL : copy->source->names;
+	fd = is_ours ? rfs_volume_open(w, copy->mapfile, err)
+		     : rfs_rooted_open(copy->source, copy->mapfile, err);
 	if (fd >= 0)
-		return rfs_mapfile_apply(fd, copy->mapfile, rd, err);
+		return rfs_mapfile_apply(w, fd, copy->mapfile, rd, err);
 	*rd = rfs_reader_unref(*rd);
 	return rfs_context(err, fd, "%s:%s is not read without its mapfile",
 			   copy->source->origin.name, copy->path);
@@ -117,8 +120,8 @@ int rfs_opener_foreign(struct rfs_opener *op, const struct rfs_copy *copy,
 		     copy->path, copy->format_name) < 0)
 		return rfs_no_memory(err);
 	fd = copy->place == RFS_IN_ROOT
-		     ? rfs_rooted_open(copy->source->root_fd, copy->path, err)
-		     : rfs_volume_open(copy->path, err);
+		     ? rfs_rooted_open(copy->source, copy->path, err)
+		     : rfs_volume_open(copy->source->names, copy->path, err);
 	if (fd < 0)
 		return rfs_context(err, fd, "%s", copy->source->origin.name);
 	r = rfs_foreign_open(fd, copy->format_name, name, &copy->source->origin,
@@ -133,7 +136,7 @@ int rfs_opener_generation(const struct rfs_source *src, const char *path,
 			  struct rfs_generation *ret, struct rfs_error *err)
 {
 	struct stat st;
-	int r = rfs_rooted_stat(src->root_fd, path, &st, err);
+	int r = rfs_rooted_stat(src, path, &st, err);
 
 	if (r == 0)
 		*ret = (struct rfs_generation){ (uint64_t)st.st_size,

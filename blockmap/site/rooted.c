@@ -5,40 +5,14 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
 
-/* A rename beside the lookup makes the kernel give up with EAGAIN; a tree that
- * stands still never does, so a few turns are plenty. */
-#define LOOKUP_TURNS 16
-
 /* The longest target that a symlink can have. */
 #define TARGET_MAX 4096
-
-static int lookup(int root_fd, const char *path, uint64_t flags,
-		  struct rfs_error *err)
-{
-	struct open_how how = {
-		.flags = flags | O_CLOEXEC,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-	};
-	long fd = -1;
-
-	for (int turn = 0; turn < LOOKUP_TURNS; turn++) {
-		fd = syscall(SYS_openat2, root_fd, *path ? path : "/", &how,
-			     sizeof(how));
-		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
-			break;
-	}
-	if (fd < 0)
-		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
-	return (int)fd;
-}
 
 static const char *type_name(mode_t mode)
 {
@@ -60,47 +34,40 @@ static const char *type_name(mode_t mode)
 	}
 }
 
+static int fail(int r, const char *path, struct rfs_error *err)
+{
+	return rfs_fail(err, -r, "%s: %s", path, strerror(-r));
+}
+
 /* An O_PATH descriptor is no open file yet: a FIFO does not block on it and a
  * device does not notice it.  So the type is seen before anything happens, and
  * the same inode is opened afterwards, whatever the name has become. */
-static int reopen(int path_fd, const char *path, struct rfs_error *err)
+static int reopen(const struct rfs_source *source, int path_fd,
+		  const char *path, struct rfs_error *err)
 {
-	char self[64];
-	int fd;
+	int fd = rfs_reach_reopen(source->names, path_fd);
 
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", path_fd);
-	/* Reading must not even leave an access time on the patient; only an
-	 * owner may ask for that. */
-	fd = open(self, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOATIME);
-	if (fd < 0 && errno == EPERM)
-		fd = open(self, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
-	return fd;
+	return fd < 0 ? fail(fd, path, err) : fd;
 }
 
 /* Finds the name and says what it is; returns an O_PATH descriptor. */
-static int look_at(int root_fd, const char *path, uint64_t flags,
-		   struct stat *ret, struct rfs_error *err)
+static int look_at(const struct rfs_source *source, const char *path,
+		   uint64_t flags, struct stat *ret, struct rfs_error *err)
 {
-	int fd, r;
+	int fd = rfs_reach_open(source->names, source->root_fd,
+				*path ? path : "/", O_PATH | O_CLOEXEC | flags,
+				RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, ret);
 
-	fd = lookup(root_fd, path, O_PATH | flags, err);
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, ret) == 0)
-		return fd;
-	r = rfs_fail(err, errno, "%s: %s", path, strerror(errno));
-	close(fd);
-	return r;
+	return fd < 0 ? fail(fd, path, err) : fd;
 }
 
-int rfs_rooted_open(int root_fd, const char *path, struct rfs_error *err)
+int rfs_rooted_open(const struct rfs_source *source, const char *path,
+		    struct rfs_error *err)
 {
 	RFS_CLEANUP_FD int fd = -1;
 	struct stat st;
 
-	fd = look_at(root_fd, path, 0, &st, err);
+	fd = look_at(source, path, 0, &st, err);
 	if (fd < 0)
 		return fd;
 	if (S_ISDIR(st.st_mode))
@@ -108,29 +75,52 @@ int rfs_rooted_open(int root_fd, const char *path, struct rfs_error *err)
 	if (!S_ISREG(st.st_mode))
 		return rfs_fail(err, EPERM, "%s: is %s, refused", path,
 				type_name(st.st_mode));
-	return reopen(fd, path, err);
+	return reopen(source, fd, path, err);
 }
 
-int rfs_rooted_opendir(int root_fd, const char *path, struct rfs_error *err)
+int rfs_rooted_opendir(const struct rfs_source *source, const char *path,
+		       struct rfs_reach_dir **ret, struct rfs_error *err)
 {
 	RFS_CLEANUP_FD int fd = -1;
 	struct stat st;
+	int dir_fd, r;
 
-	fd = look_at(root_fd, path, 0, &st, err);
+	fd = look_at(source, path, 0, &st, err);
 	if (fd < 0)
 		return fd;
 	if (!S_ISDIR(st.st_mode))
 		return rfs_fail(err, ENOTDIR, "%s: is no directory", path);
-	return reopen(fd, path, err);
+	dir_fd = reopen(source, fd, path, err);
+	if (dir_fd < 0)
+		return dir_fd;
+	r = rfs_reach_dir_open(source->names, dir_fd, ret);
+	return r < 0 ? rfs_no_memory(err) : 0;
 }
 
-static int stat_with(int root_fd, const char *path, uint64_t flags,
-		     struct stat *ret, struct rfs_error *err)
+int rfs_rooted_read(const struct rfs_source *source, const char *path,
+		    size_t max, char **ret, size_t *ret_len,
+		    struct rfs_error *err)
+{
+	int fd = rfs_rooted_open(source, path, err), r;
+
+	if (fd < 0)
+		return fd;
+	r = rfs_reach_whole(source->names, fd, max, ret, ret_len);
+	if (r == -ENOMEM)
+		return rfs_no_memory(err);
+	if (r == -EFBIG)
+		return rfs_fail(err, EFBIG, "%s: larger than %zu bytes", path,
+				max);
+	return r < 0 ? fail(r, path, err) : 0;
+}
+
+static int stat_with(const struct rfs_source *source, const char *path,
+		     uint64_t flags, struct stat *ret, struct rfs_error *err)
 {
 	struct stat st;
 	int fd;
 
-	fd = look_at(root_fd, path, flags, &st, err);
+	fd = look_at(source, path, flags, &st, err);
 	if (fd < 0)
 		return fd;
 	close(fd);
@@ -138,34 +128,34 @@ static int stat_with(int root_fd, const char *path, uint64_t flags,
 	return 0;
 }
 
-int rfs_rooted_lstat(int root_fd, const char *path, struct stat *ret,
-		     struct rfs_error *err)
+int rfs_rooted_lstat(const struct rfs_source *source, const char *path,
+		     struct stat *ret, struct rfs_error *err)
 {
-	return stat_with(root_fd, path, O_NOFOLLOW, ret, err);
+	return stat_with(source, path, O_NOFOLLOW, ret, err);
 }
 
-int rfs_rooted_stat(int root_fd, const char *path, struct stat *ret,
-		    struct rfs_error *err)
+int rfs_rooted_stat(const struct rfs_source *source, const char *path,
+		    struct stat *ret, struct rfs_error *err)
 {
-	return stat_with(root_fd, path, 0, ret, err);
+	return stat_with(source, path, 0, ret, err);
 }
 
-int rfs_rooted_readlink(int root_fd, const char *path, char **ret,
-			struct rfs_error *err)
+int rfs_rooted_readlink(const struct rfs_source *source, const char *path,
+			char **ret, struct rfs_error *err)
 {
 	RFS_CLEANUP_FD int fd = -1;
 	char text[TARGET_MAX];
 	struct stat st;
 	ssize_t n;
 
-	fd = look_at(root_fd, path, O_NOFOLLOW, &st, err);
+	fd = look_at(source, path, O_NOFOLLOW, &st, err);
 	if (fd < 0)
 		return fd;
 	if (!S_ISLNK(st.st_mode))
 		return rfs_fail(err, EINVAL, "%s: is no symbolic link", path);
-	n = readlinkat(fd, "", text, sizeof(text) - 1);
+	n = rfs_reach_readlink(source->names, fd, text, sizeof(text) - 1);
 	if (n < 0)
-		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
+		return fail((int)n, path, err);
 	text[n] = '\0';
 	*ret = strdup(text);
 	return *ret ? 0 : rfs_no_memory(err);

@@ -4,15 +4,12 @@
  * A dying source fails anywhere.  Each failure is noted and costs no more than
  * the name that it stands for; the rest is still found.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/cleanup.h"
 #include "core/vec.h"
@@ -65,23 +62,23 @@ static void listing_fini(struct listing *list)
 /* A directory whose index leads in a circle never ends. */
 #define ENTRIES_MAX 1000000
 
-static int read_names(struct listing *list, DIR *dir)
+static int read_names(struct listing *list, struct rfs_reach_dir *dir)
 {
-	const struct dirent *entry;
+	unsigned char type;
+	const char *name;
+	int r;
 
-	for (errno = 0; (entry = readdir(dir)); errno = 0) {
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
+	while ((r = rfs_reach_dir_next(dir, &name, &type)) > 0) {
 		if (list->count == ENTRIES_MAX)
 			return -ELOOP;
 		if (RFS_VEC_ROOM(list) < 0)
 			return -ENOMEM;
-		list->items[list->count] = strdup(entry->d_name);
+		list->items[list->count] = strdup(name);
 		if (!list->items[list->count])
 			return -ENOMEM;
 		list->count++;
 	}
-	return -errno;
+	return r;
 }
 
 /* The names in 'path'.  What is not there at all is no failure: a source need
@@ -90,24 +87,19 @@ static int list_dir(struct scan_tree *tree, const char *path,
 		    struct listing *list, struct rfs_error *err)
 {
 	struct rfs_error why = RFS_ERROR_INIT;
-	DIR *dir;
-	int fd, r;
+	struct rfs_reach_dir *dir;
+	int r;
 
-	fd = rfs_rooted_opendir(tree->source->root_fd, path, &why);
-	if (fd == -ENOENT)
+	r = rfs_rooted_opendir(tree->source, path, &dir, &why);
+	if (r == -ENOENT)
 		return 0;
-	if (fd < 0) {
+	if (r < 0) {
 		list->partial = true;
 		rfs_scan_note(tree, "%s", why.text);
 		return 0;
 	}
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return rfs_no_memory(err);
-	}
 	r = read_names(list, dir);
-	closedir(dir);
+	rfs_reach_dir_close(dir);
 	if (r == -ENOMEM)
 		return rfs_no_memory(err);
 	if (r < 0) {
@@ -128,7 +120,7 @@ static int look(struct scan_tree *tree, const char *path, bool quiet,
 	struct rfs_error why = RFS_ERROR_INIT;
 	int r;
 
-	r = rfs_rooted_stat(tree->source->root_fd, path, ret, &why);
+	r = rfs_rooted_stat(tree->source, path, ret, &why);
 	if (r == 0)
 		see_time(tree, ret);
 	else if (!quiet)
@@ -303,36 +295,14 @@ static char *read_small(struct scan_tree *tree, const char *path, size_t max,
 			size_t *ret_len)
 {
 	struct rfs_error why = RFS_ERROR_INIT;
-	RFS_CLEANUP_FREE char *text = NULL;
-	RFS_CLEANUP_FD int fd = -1;
-	char *whole;
-	size_t len = 0;
-	ssize_t n;
+	char *text;
+	int r = rfs_rooted_read(tree->source, path, max, &text, ret_len, &why);
 
-	fd = rfs_rooted_open(tree->source->root_fd, path, &why);
-	if (fd < 0) {
-		rfs_scan_note(tree, "%s", why.text);
-		return NULL;
-	}
-	text = malloc(max + 1);
-	while (text && (n = read(fd, text + len, max + 1 - len)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			rfs_scan_note(tree, "%s: %s", path, strerror(errno));
-			return NULL;
-		}
-		len += (size_t)n;
-	}
-	if (len > max) {
-		rfs_scan_note(tree, "%s: larger than %zu bytes, passed over",
-			      path, max);
-		return NULL;
-	}
-	*ret_len = len;
-	whole = text;
-	text = NULL;
-	return whole;
+	if (r == 0)
+		return text;
+	rfs_scan_note(tree, "%s%s", why.text,
+		      r == -EFBIG ? ", passed over" : "");
+	return NULL;
 }
 
 /* NULL: it cannot be read or is none, which is noted. */

@@ -17,8 +17,9 @@ int rfs_scan_list_volumes(struct scan_tree *tree, struct rfs_error *err)
 	struct rfs_source *source = tree->source;
 	int r;
 
-	r = rfs_volumes_find(source->volumes, source->origin.name,
-			     &tree->site->notes, &tree->volumes, err);
+	r = rfs_volumes_find(source->names, source->volumes,
+			     source->origin.name, &tree->site->notes,
+			     &tree->volumes, err);
 	for (size_t i = 0; i < tree->volumes.count; i++) {
 		int64_t ns = tree->volumes.items[i].generation.mtime_ns;
 

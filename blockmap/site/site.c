@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "readers/reach.h"
 #include "readers/worker.h"
 #include "site/site_path.h"
 #include "site/volumes.h"
@@ -17,11 +18,45 @@
  * without it. */
 #define SERVER_WAIT_MS 5000
 
+#define DEADLINE_MIN_MS 100
+#define DEADLINE_MAX_MS 600000
+
 enum rfs_store_mode rfs_source_store(const struct rfs_site *site,
 				     const struct rfs_source *source)
 {
 	return source->store < 0 ? site->store
 				 : (enum rfs_store_mode)source->store;
+}
+
+unsigned int rfs_source_deadline(const struct rfs_site *site,
+				 const struct rfs_source *source)
+{
+	if (source->deadline_ms)
+		return source->deadline_ms;
+	return site->deadline_ms ? site->deadline_ms : RFS_WORKER_DEADLINE_MS;
+}
+
+int rfs_deadline_parse(const char *text, unsigned int *ret_ms,
+		       struct rfs_error *err)
+{
+	size_t digits = strspn(text, "0123456789");
+	const char *unit = text + digits;
+	unsigned long n = strtoul(text, NULL, 10);
+
+	/* Six digits do not overflow. */
+	if (!digits || digits > 6 ||
+	    (*unit && strcmp(unit, "s") != 0 && strcmp(unit, "ms") != 0))
+		return rfs_fail(err, EINVAL,
+				"deadline: %s is no time such as 2s or 500ms",
+				text);
+	if (strcmp(unit, "ms") != 0)
+		n *= 1000;
+	if (n < DEADLINE_MIN_MS || n > DEADLINE_MAX_MS)
+		return rfs_fail(err, EINVAL,
+				"deadline: %s is not between 100ms and 600s",
+				text);
+	*ret_ms = (unsigned int)n;
+	return 0;
 }
 
 static const char *const store_names[] = {
@@ -120,6 +155,7 @@ static void free_source(struct rfs_source *source)
 	if (!source)
 		return;
 	rfs_worker_free(source->worker);
+	rfs_worker_free(source->names);
 	if (source->root_fd >= 0)
 		close(source->root_fd);
 	free((char *)source->origin.name);
@@ -450,6 +486,19 @@ static int set_store(struct rfs_source *source, const char *text,
 	return 0;
 }
 
+static int set_deadline(struct rfs_source *source, const char *text,
+			struct rfs_error *err)
+{
+	if (!text)
+		return 0;
+	if (source->kind == RFS_BACKUP ||
+	    (source->kind == RFS_LIVE && !is_said(source->nbd)))
+		return rfs_fail(err, EINVAL,
+				"deadline: only a damaged source and an NBD "
+				"server have one");
+	return rfs_deadline_parse(text, &source->deadline_ms, err);
+}
+
 static int fill_source(const struct rfs_site *site, struct rfs_source *source,
 		       const struct rfs_source_spec *spec,
 		       struct rfs_error *err)
@@ -474,7 +523,9 @@ static int fill_source(const struct rfs_site *site, struct rfs_source *source,
 	    !source->volumes != !is_said(spec->volumes) ||
 	    !source->nbd != !is_said(spec->nbd) || !source->host)
 		return rfs_no_memory(err);
-	r = date_source(source, spec->taken, err);
+	r = set_deadline(source, spec->deadline, err);
+	if (r == 0)
+		r = date_source(source, spec->taken, err);
 	if (r < 0)
 		return r;
 	return name_source(site, source, spec->name, err);
@@ -550,14 +601,16 @@ static void keep_open_error(struct rfs_site *site, struct rfs_source *source,
 static void open_root(struct rfs_site *site, struct rfs_source *source)
 {
 	struct rfs_error why = RFS_ERROR_INIT;
+	int fd = rfs_reach_open(source->names, AT_FDCWD, source->root,
+				O_PATH | O_DIRECTORY | O_CLOEXEC, 0, NULL);
 
-	source->root_fd = open(source->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (source->root_fd >= 0)
+	if (fd >= 0) {
+		source->root_fd = fd;
 		return;
-	rfs_fail(&why, errno, "%s: %s%s", source->root, strerror(errno),
-		 errno == ENOTDIR
-			 ? "; mount it read-only and name that directory"
-		 : errno == ENOENT && source->of_pattern
+	}
+	rfs_fail(&why, -fd, "%s: %s%s", source->root, strerror(-fd),
+		 fd == -ENOTDIR ? "; mount it read-only and name that directory"
+		 : fd == -ENOENT && source->of_pattern
 			 ? "; no directory matches"
 			 : "");
 	keep_open_error(site, source, why.text);
@@ -567,7 +620,8 @@ static void open_volumes(struct rfs_site *site, struct rfs_source *source)
 {
 	struct rfs_error why = RFS_ERROR_INIT;
 
-	source->has_volumes = rfs_volumes_check(source->volumes, &why) == 0;
+	source->has_volumes =
+		rfs_volumes_check(source->names, source->volumes, &why) == 0;
 	if (!source->has_volumes)
 		keep_open_error(site, source, why.text);
 }
@@ -582,12 +636,24 @@ static void open_server(struct rfs_site *site, struct rfs_source *source)
 		keep_open_error(site, source, why.text);
 }
 
+static int hire(const struct rfs_site *site, struct rfs_source *source,
+		struct rfs_error *err)
+{
+	unsigned int ms = rfs_source_deadline(site, source);
+	const char *name = source->origin.name;
+	int r = 0;
+
+	if (!source->worker)
+		r = rfs_worker_new(name, ms, &source->worker, err);
+	if (r == 0 && !source->names)
+		r = rfs_worker_new(name, ms, &source->names, err);
+	return r;
+}
+
 static int open_source(struct rfs_site *site, struct rfs_source *source,
 		       struct rfs_error *err)
 {
-	if (source->kind == RFS_DAMAGED && !source->worker &&
-	    rfs_worker_new(source->origin.name, RFS_WORKER_DEADLINE_MS,
-			   &source->worker, err) < 0)
+	if (source->kind == RFS_DAMAGED && hire(site, source, err) < 0)
 		return -ENOMEM;
 	free(source->open_error);
 	source->open_error = NULL;

@@ -67,13 +67,17 @@ struct rfs_source {
 	char *nbd;	  /* the URI of a server; NULL: none */
 	bool has_exports; /* it could be asked for them */
 	struct rfs_nbd_exports exports;
-	int root_fd;		   /* O_PATH directory; -1 until opened */
-	struct rfs_worker *worker; /* reads a damaged source's files; or NULL */
+	int root_fd; /* O_PATH directory; -1 until opened */
+	/* Of a damaged source, else NULL.  Two, so that a sector that hangs keeps
+	 * no file from being opened. */
+	struct rfs_worker *worker; /* reads its files */
+	struct rfs_worker *names;  /* looks up its names */
 	int64_t taken_ns;  /* told by the user or the path, or unknown */
 	int64_t newest_ns; /* newest modification that the scan saw */
 	int store;	   /* enum rfs_store_mode, or -1 for the site's */
-	bool of_pattern;   /* its root is one of those that one matches */
-	char *open_error;  /* why it could not be opened, or NULL */
+	unsigned int deadline_ms; /* 0: the site's */
+	bool of_pattern;  /* its root is one of those that one matches */
+	char *open_error; /* why it could not be opened, or NULL */
 };
 
 /* "[disk april-ci/disk]": what overrides the defaults for one disk. */
@@ -109,6 +113,7 @@ struct rfs_site {
 	enum rfs_lost lost;
 	enum rfs_suspect suspect;
 	enum rfs_store_mode store;   /* of what is read off damaged sources */
+	unsigned int deadline_ms;    /* of damaged and live ones; 0: 2 s */
 	struct rfs_source **sources; /* in the order they were said */
 	size_t nsources;
 	struct rfs_disk_rule *rules;
@@ -128,9 +133,10 @@ struct rfs_source_spec {
 	const char *nbd;     /* the URI of a server, or NULL */
 	const char *name;    /* NULL: made from the path */
 	const char *host; /* NULL: made from the paths, see docs/site-file.md */
-	const char *taken; /* NULL: told by a date in the path, or unknown */
-	const char *store; /* on, auto, off; NULL: the site's */
-	bool of_pattern;   /* 'root' is a match of one, or matches nothing */
+	const char *taken;    /* NULL: told by a date in the path, or unknown */
+	const char *store;    /* on, auto, off; NULL: the site's */
+	const char *deadline; /* as rfs_deadline_parse; NULL: the site's */
+	bool of_pattern;      /* 'root' is a match of one, or matches nothing */
 };
 
 void rfs_site_init(struct rfs_site *site);
@@ -197,6 +203,14 @@ const char *rfs_source_kind_name(enum rfs_source_kind kind);
 /* What is kept of what is read off this source. */
 enum rfs_store_mode rfs_source_store(const struct rfs_site *site,
 				     const struct rfs_source *source);
+
+/* How long one request to it may take. */
+unsigned int rfs_source_deadline(const struct rfs_site *site,
+				 const struct rfs_source *source);
+
+/* "2s", "500ms", or a number of seconds; 100 milliseconds to ten minutes. */
+int rfs_deadline_parse(const char *text, unsigned int *ret_ms,
+		       struct rfs_error *err);
 
 /* "all", "data", "none", and back: -1 if the text is none of them. */
 const char *rfs_fill_name(enum rfs_fill fill);

@@ -49,7 +49,7 @@ struct parse {
 	size_t nseen;
 	/* The [source] being read; the strings are owned here. */
 	int kind;
-	char *name, *host, *root, *volumes, *nbd, *taken, *store;
+	char *name, *host, *root, *volumes, *nbd, *taken, *store, *deadline;
 	/* Where each rule's 'prefer' stands. */
 	struct {
 		struct prefer_line *items;
@@ -141,8 +141,8 @@ static const char *section_keys(enum section section)
 {
 	static const char *const keys[] = {
 		"",
-		"state fill lost store heal suspect",
-		"kind host root volumes nbd taken store",
+		"state fill lost store heal suspect deadline",
+		"kind host root volumes nbd taken store deadline",
 		"prefer format mapfile lost fill heal",
 		"disk",
 		"file format md5 sha256 sha512"
@@ -230,6 +230,14 @@ static int choose_store(struct parse *p, const char *value)
 	return mode >= 0 ? mode : choose(p, "store", value, "on auto off");
 }
 
+static int choose_deadline(struct parse *p, const char *value,
+			   unsigned int *ret)
+{
+	int r = rfs_deadline_parse(value, ret, p->err);
+
+	return r < 0 ? fail_at(p, p->line, r) : 0;
+}
+
 static int site_key(struct parse *p, const char *key, const char *value)
 {
 	struct rfs_site *site = p->site;
@@ -264,6 +272,8 @@ static int site_key(struct parse *p, const char *key, const char *value)
 			site->suspect = (enum rfs_suspect)chosen;
 		return chosen;
 	}
+	if (!strcmp(key, "deadline"))
+		return choose_deadline(p, value, &site->deadline_ms);
 	chosen = choose(p, key, value, "eio zero");
 	if (chosen >= 0)
 		site->lost = (enum rfs_lost)chosen;
@@ -288,6 +298,12 @@ static int source_key(struct parse *p, const char *key, const char *value)
 		int r = choose_store(p, value);
 
 		return r < 0 ? r : keep(p, &p->store, value);
+	}
+	if (!strcmp(key, "deadline")) {
+		unsigned int ms;
+		int r = choose_deadline(p, value, &ms);
+
+		return r < 0 ? r : keep(p, &p->deadline, value);
 	}
 	path = !strcmp(key, "volumes") ? &p->volumes : &p->root;
 	free(*path);
@@ -424,6 +440,7 @@ static int finish_source(struct parse *p)
 		.host = p->host ? p->host : p->name,
 		.taken = p->taken,
 		.store = p->store,
+		.deadline = p->deadline,
 	};
 	int r;
 
@@ -444,8 +461,9 @@ static void drop_source(struct parse *p)
 	free(p->nbd);
 	free(p->taken);
 	free(p->store);
+	free(p->deadline);
 	p->name = p->host = p->root = p->taken = p->store = NULL;
-	p->volumes = p->nbd = NULL;
+	p->volumes = p->nbd = p->deadline = NULL;
 	p->kind = -1;
 }
 

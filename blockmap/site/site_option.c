@@ -10,10 +10,12 @@
 static const char **field_of(struct rfs_source_spec *spec, const char *text,
 			     size_t *ret_len)
 {
-	static const char *const keys[] = { "taken=", "name=", "host=",
-					    "store=", "volumes=" };
-	const char **fields[] = { &spec->taken, &spec->name, &spec->host,
-				  &spec->store, &spec->volumes };
+	static const char *const keys[] = { "taken=", "name=",	  "host=",
+					    "store=", "volumes=", "deadline=" };
+	const char **fields[] = {
+		&spec->taken, &spec->name,    &spec->host,
+		&spec->store, &spec->volumes, &spec->deadline
+	};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
 		if (!strncmp(text, keys[i], strlen(keys[i]))) {
@@ -43,7 +45,7 @@ static int take_last(struct rfs_source_spec *spec, char *text, bool *ret_more,
 		return rfs_fail(
 			err, EINVAL,
 			"%s: %.*s is not one of taken, name, host, store, "
-			"volumes",
+			"volumes, deadline",
 			text, (int)word, comma + 1);
 	if (*field)
 		return rfs_fail(err, EINVAL, "%s: %.*s is said twice", text,

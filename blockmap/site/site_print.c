@@ -28,6 +28,13 @@ static int check_value(const char *key, const char *value,
 	return 0;
 }
 
+static void print_deadline(unsigned int ms, FILE *out)
+{
+	if (ms)
+		fprintf(out, "deadline = %u%s\n", ms % 1000 ? ms : ms / 1000,
+			ms % 1000 ? "ms" : "s");
+}
+
 static int print_source(const struct rfs_source *source, FILE *out,
 			struct rfs_error *err)
 {
@@ -54,6 +61,7 @@ static int print_source(const struct rfs_source *source, FILE *out,
 		fprintf(out, "store = %s\n",
 			rfs_store_mode_name(
 				(enum rfs_store_mode)source->store));
+	print_deadline(source->deadline_ms, out);
 	if (source->taken_ns != RFS_TIME_UNKNOWN) {
 		rfs_time_print(source->taken_ns, taken);
 		fprintf(out, "taken = %s\n", taken);
@@ -119,6 +127,7 @@ static int print_site(const struct rfs_site *site, FILE *out,
 	fprintf(out, "store = %s\n", rfs_store_mode_name(site->store));
 	fprintf(out, "heal  = %s\n", rfs_heal_name(site->heal));
 	fprintf(out, "suspect = %s\n", rfs_suspect_name(site->suspect));
+	print_deadline(site->deadline_ms, out);
 	for (size_t i = 0; i < site->nsources && r == 0; i++)
 		r = print_source(site->sources[i], out, err);
 	for (size_t i = 0; i < site->nrules && r == 0; i++)

@@ -86,15 +86,21 @@ static json_t *disks_json(const struct looking *l, const struct rfs_disk **all,
  * Sources.
  */
 
-/* The counters of the process that reads it. */
+/* The counters of the process that reads it, with what the one that looks up
+ * its names did not wait for. */
 static json_t *reading_json(const struct rfs_source *source)
 {
-	struct rfs_worker_counts counts;
+	struct rfs_worker_counts counts, names;
 	json_t *object;
 
 	if (!source->worker)
 		return json_null();
 	rfs_worker_counts(source->worker, &counts);
+	rfs_worker_counts(source->names, &names);
+	counts.missed += names.missed;
+	counts.stuck += names.stuck;
+	if (names.aside_ns > counts.aside_ns)
+		counts.aside_ns = names.aside_ns;
 	object = json_object();
 	set_bytes(object, "reads", counts.reads);
 	set_bytes(object, "bytes", counts.bytes);

@@ -6,11 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,63 +60,61 @@ char *rfs_volumes_folder(const char *where)
 	return strndup(where, len > 1 ? len - 1 : 1);
 }
 
-int rfs_volumes_check(const char *where, struct rfs_error *err)
+int rfs_volumes_check(struct rfs_worker *w, const char *where,
+		      struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *folder = rfs_volumes_folder(where);
 	RFS_CLEANUP_FD int fd = -1;
 
 	if (!folder)
 		return rfs_no_memory(err);
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = rfs_reach_open(w, AT_FDCWD, folder,
+			    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, NULL);
 	if (fd >= 0)
 		return 0;
-	return rfs_fail(err, errno, "volumes in %s: %s", folder,
-			errno == ENOTDIR ? "is no directory; name the "
-					   "directory or a pattern"
-					 : strerror(errno));
+	return rfs_fail(err, -fd, "volumes in %s: %s", folder,
+			fd == -ENOTDIR ? "is no directory; name the "
+					 "directory or a pattern"
+				       : strerror(-fd));
 }
 
-int rfs_volume_open(const char *path, struct rfs_error *err)
+int rfs_volume_open(struct rfs_worker *w, const char *path,
+		    struct rfs_error *err)
 {
-	RFS_CLEANUP_FD int seen = open(path, O_PATH | O_CLOEXEC);
-	char self[40];
 	struct stat st;
+	RFS_CLEANUP_FD int seen =
+		rfs_reach_open(w, AT_FDCWD, path, O_PATH | O_CLOEXEC, 0, &st);
 	int fd;
 
 	/* Nothing is opened yet, so that a FIFO does not block. */
-	if (seen < 0 || fstat(seen, &st) < 0)
-		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
+	if (seen < 0)
+		return rfs_fail(err, -seen, "%s: %s", path, strerror(-seen));
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return rfs_fail(err, EINVAL,
 				"%s: is neither a file nor a block device",
 				path);
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", seen);
-	fd = open(self, O_RDONLY | O_CLOEXEC | O_NOATIME);
-	if (fd < 0 && errno == EPERM)
-		fd = open(self, O_RDONLY | O_CLOEXEC);
+	fd = rfs_reach_reopen(w, seen);
 	if (fd < 0)
-		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
+		return rfs_fail(err, -fd, "%s: %s", path, strerror(-fd));
 	return fd;
 }
 
-static int measure(const char *path, struct rfs_generation *ret,
-		   struct rfs_error *err)
+static int measure(struct rfs_worker *w, const char *path,
+		   struct rfs_generation *ret, struct rfs_error *err)
 {
-	RFS_CLEANUP_FD int fd = rfs_volume_open(path, err);
+	RFS_CLEANUP_FD int fd = rfs_volume_open(w, path, err);
 	struct stat st;
+	int r;
 
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &st) < 0)
-		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
+	r = rfs_reach_stat(w, fd, &st);
+	if (r < 0)
+		return rfs_fail(err, -r, "%s: no size to be had: %s", path,
+				strerror(-r));
 	ret->size = (uint64_t)st.st_size;
-	ret->mtime_ns = rfs_time_of(st.st_mtim);
-	if (!S_ISBLK(st.st_mode))
-		return 0;
-	ret->mtime_ns = RFS_TIME_UNKNOWN;
-	if (ioctl(fd, BLKGETSIZE64, &ret->size) < 0)
-		return rfs_fail(err, errno, "%s: no size to be had: %s", path,
-				strerror(errno));
+	ret->mtime_ns = S_ISBLK(st.st_mode) ? RFS_TIME_UNKNOWN
+					    : rfs_time_of(st.st_mtim);
 	return 0;
 }
 
@@ -155,6 +151,7 @@ static void fini_volume(struct rfs_volume *volume)
 }
 
 struct search {
+	struct rfs_worker *w;
 	const char *source;
 	struct rfs_notes *notes;
 	struct rfs_volumes *list;
@@ -176,14 +173,27 @@ static void keep_better(struct search *s, struct rfs_volume *have,
 	fini_volume(&worse);
 }
 
+/* As stat or lstat. */
+static int look(struct rfs_worker *w, const char *path, uint64_t flags,
+		struct stat *ret)
+{
+	int fd = rfs_reach_open(w, AT_FDCWD, path, flags | O_CLOEXEC, 0, ret);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
 static bool is_file(const void *data, const char *path)
 {
+	const struct search *s = data;
 	struct stat st;
+	int r = look(s->w, path, O_PATH, &st);
 
-	(void)data;
 	/* What cannot be looked at is there: an image is not whole for that. */
-	if (stat(path, &st) < 0)
-		return errno != ENOENT && errno != ENOTDIR;
+	if (r < 0)
+		return r != -ENOENT && r != -ENOTDIR;
 	return S_ISREG(st.st_mode);
 }
 
@@ -204,15 +214,15 @@ static int take(struct search *s, const char *path, bool any_name,
 		return rfs_no_memory(err);
 	}
 	if ((!any_name && !rfs_is_volume_name(volume.name)) ||
-	    measure(path, &volume.generation, &why) < 0) {
+	    measure(s->w, path, &volume.generation, &why) < 0) {
 		if (*why.text)
 			rfs_notes_add(s->notes, "source %s: %s", s->source,
 				      why.text);
 		fini_volume(&volume);
 		return 0;
 	}
-	if (rfs_mapfile_find(path, is_file, NULL, s->notes, &volume.mapfile,
-			     err) < 0) {
+	if (rfs_mapfile_find(path, is_file, s, s->notes, &volume.mapfile, err) <
+	    0) {
 		fini_volume(&volume);
 		return -ENOMEM;
 	}
@@ -225,14 +235,96 @@ static int take(struct search *s, const char *path, bool any_name,
 	return 0;
 }
 
+/*
+ * glob(3) hands nothing on to what it calls: a thread has one worker at a time.
+ */
+
+static _Thread_local struct rfs_worker *globbing;
+
+struct globbed {
+	struct rfs_reach_dir *dir;
+	struct dirent entry;
+};
+
+static void *glob_opendir(const char *path)
+{
+	struct globbed *g = calloc(1, sizeof(*g));
+	int fd = g ? rfs_reach_open(globbing, AT_FDCWD, path,
+				    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, NULL)
+		   : -ENOMEM;
+	int r = fd < 0 ? fd : rfs_reach_dir_open(globbing, fd, &g->dir);
+
+	if (r == 0)
+		return g;
+	free(g);
+	errno = -r;
+	return NULL;
+}
+
+static struct dirent *glob_readdir(void *data)
+{
+	struct globbed *g = data;
+	const char *name;
+
+	if (rfs_reach_dir_next(g->dir, &name, &g->entry.d_type) <= 0 ||
+	    strlen(name) >= sizeof(g->entry.d_name))
+		return NULL;
+	g->entry.d_ino = 1; /* 0 would be a name that is gone */
+	strcpy(g->entry.d_name, name);
+	return &g->entry;
+}
+
+static void glob_closedir(void *data)
+{
+	struct globbed *g = data;
+
+	rfs_reach_dir_close(g->dir);
+	free(g);
+}
+
+static int glob_look(const char *path, uint64_t flags, struct stat *ret)
+{
+	int r = look(globbing, path, flags, ret);
+
+	if (r == 0)
+		return 0;
+	errno = -r;
+	return -1;
+}
+
+static int glob_stat(const char *path, struct stat *ret)
+{
+	return glob_look(path, O_PATH, ret);
+}
+
+static int glob_lstat(const char *path, struct stat *ret)
+{
+	return glob_look(path, O_PATH | O_NOFOLLOW, ret);
+}
+
+static int find_names(struct rfs_worker *w, const char *pattern, glob_t *found)
+{
+	int r;
+
+	globbing = w;
+	found->gl_opendir = glob_opendir;
+	found->gl_readdir = glob_readdir;
+	found->gl_closedir = glob_closedir;
+	found->gl_stat = glob_stat;
+	found->gl_lstat = glob_lstat;
+	r = glob(pattern, GLOB_NOSORT | GLOB_ALTDIRFUNC, NULL, found);
+	globbing = NULL;
+	return r;
+}
+
 /* What is in a directory, or what a pattern matches. */
-static int match(const char *where, glob_t *found)
+static int match(struct rfs_worker *w, const char *where, glob_t *found)
 {
 	RFS_CLEANUP_FREE char *inside = NULL;
 	char *p;
 
 	if (is_pattern(where))
-		return glob(where, GLOB_NOSORT, NULL, found);
+		return find_names(w, where, found);
 	/* The directory's own name is no pattern. */
 	inside = malloc(strlen(where) * 2 + 3);
 	if (!inside)
@@ -244,7 +336,7 @@ static int match(const char *where, glob_t *found)
 		*p++ = *q;
 	}
 	strcpy(p, "/*");
-	return glob(inside, GLOB_NOSORT, NULL, found);
+	return find_names(w, inside, found);
 }
 
 static int by_name(const void *a, const void *b)
@@ -254,13 +346,13 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-int rfs_volumes_find(const char *where, const char *source,
-		     struct rfs_notes *notes, struct rfs_volumes *ret,
-		     struct rfs_error *err)
+int rfs_volumes_find(struct rfs_worker *w, const char *where,
+		     const char *source, struct rfs_notes *notes,
+		     struct rfs_volumes *ret, struct rfs_error *err)
 {
-	struct search s = { source, notes, ret };
+	struct search s = { w, source, notes, ret };
 	glob_t found = { 0 };
-	int r = match(where, &found);
+	int r = match(w, where, &found);
 
 	if (r == GLOB_NOSPACE)
 		return rfs_no_memory(err);

@@ -10,6 +10,7 @@
 #define RESCUEFS_SITE_VOLUMES_H
 
 #include "core/notes.h"
+#include "readers/reach.h"
 #include "readers/readers.h"
 
 struct rfs_volume {
@@ -35,8 +36,10 @@ bool rfs_is_volume_name(const char *name);
 /* The uuid that the name tells, in the usual form; false if none. */
 bool rfs_volume_uuid(const char *name, char ret[37]);
 
-/* 0 if 'where' can be looked into: its directory can be opened. */
-int rfs_volumes_check(const char *where, struct rfs_error *err);
+/* 0 if 'where' can be looked into: its directory can be opened.  Here and below
+ * 'w' does it for a damaged source, and is NULL else: see readers/reach.h. */
+int rfs_volumes_check(struct rfs_worker *w, const char *where,
+		      struct rfs_error *err);
 
 /* The part of 'where' that is a directory for sure; the caller frees it. */
 char *rfs_volumes_folder(const char *where);
@@ -44,13 +47,14 @@ char *rfs_volumes_folder(const char *where);
 /* Finds them.  Of a directory only names like a volume's are taken, of a
  * pattern whatever it matches.  What cannot be used is noted, with 'source' in
  * front. */
-int rfs_volumes_find(const char *where, const char *source,
-		     struct rfs_notes *notes, struct rfs_volumes *ret,
-		     struct rfs_error *err);
+int rfs_volumes_find(struct rfs_worker *w, const char *where,
+		     const char *source, struct rfs_notes *notes,
+		     struct rfs_volumes *ret, struct rfs_error *err);
 void rfs_volumes_fini(struct rfs_volumes *list);
 
 /* Opens one read-only, without an access time; returns the descriptor.  What
  * is neither a file nor a block device is refused before it is opened. */
-int rfs_volume_open(const char *path, struct rfs_error *err);
+int rfs_volume_open(struct rfs_worker *w, const char *path,
+		    struct rfs_error *err);
 
 #endif /* RESCUEFS_SITE_VOLUMES_H */

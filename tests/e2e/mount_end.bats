@@ -25,7 +25,7 @@ start()
 	PID_FILE=$W/pid
 	rescue_mount "$W" -f </dev/null >"$W/log" 2>&1 3>&- 4>&- &
 	wait_until 60 test -f "$MNT/README"
-	pgrep -f -- "--state $W/state" | tail -1 >"$PID_FILE"
+	cut -d" " -f1 "$W/state/lock" >"$PID_FILE"
 }
 
 teardown()

@@ -28,6 +28,7 @@ static void open_with(bool keeps)
 {
 	struct rfs_rescue_config config = {
 		.worker = &worker,
+		.names = &worker,
 		.object = "bm0002:/file",
 		.name = "bm0002:/file",
 		.origin = &origin,

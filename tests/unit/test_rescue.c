@@ -58,6 +58,7 @@ static int open_rescue(enum rfs_store_mode mode, bool renew,
 	struct rfs_rescue_config config = {
 		.state = st,
 		.worker = &worker,
+		.names = &worker,
 		.object = "bm0002:/file",
 		.name = "bm0002:/file",
 		.origin = &origin,

@@ -22,6 +22,8 @@ static int end(void **state)
 	return remove_top(state);
 }
 
+static void add(enum rfs_source_kind kind, const char *text);
+
 static int load(const char *text)
 {
 	char path[TREE_PATH];
@@ -142,6 +144,62 @@ static void mistakes_are_named_with_their_line(void **state)
 	expect_refused(SOURCE "taken = long ago\n", ":1", "not a time");
 	expect_refused(SOURCE "[disk x]\nprefer = a b\n", ":5", "'b'");
 	expect_refused("[source a/b]\nkind = live\nroot = /a\n", ":1", "a/b");
+}
+
+static unsigned int deadline_of(size_t at)
+{
+	return rfs_source_deadline(&site, site.sources[at]);
+}
+
+static void a_deadline_is_the_sources_or_the_sites(void **state)
+{
+	char *text;
+
+	(void)state;
+	must_load(SOURCE "deadline = 500ms\n[source b]\nkind = damaged\n"
+			 "root = /b\n[source c]\nkind = live\n"
+			 "nbd = nbd://c\ndeadline = 7\n");
+	assert_int_equal(deadline_of(0), 500);
+	assert_int_equal(deadline_of(1), 2000);
+	assert_int_equal(deadline_of(2), 7000);
+	rfs_site_fini(&site);
+	rfs_site_init(&site);
+	must_load("[site]\ndeadline = 600s\n" SOURCE
+		  "[source b]\nkind = damaged\nroot = /b\ndeadline = 100ms\n");
+	assert_int_equal(deadline_of(0), 600000);
+	assert_int_equal(deadline_of(1), 100);
+	assert_int_equal(rfs_site_print(&site, &text, &err), 0);
+	rfs_site_fini(&site);
+	rfs_site_init(&site);
+	must_load(text);
+	free(text);
+	assert_int_equal(deadline_of(0), 600000);
+	assert_int_equal(deadline_of(1), 100);
+	add(RFS_DAMAGED, "/c,deadline=3s");
+	assert_int_equal(deadline_of(2), 3000);
+}
+
+static void a_wrong_deadline_is_refused(void **state)
+{
+	static const char *const wrong[] = { "99ms", "0",	  "601s",
+					     "601",  "600001ms",  "-1",
+					     "2 s",  "2m",	  "ms",
+					     "1.5",  "9999999999" };
+	char text[200];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		snprintf(text, sizeof(text), SOURCE "deadline = %s\n",
+			 wrong[i]);
+		expect_refused(text, "bm0002.conf:4", "deadline: ");
+		snprintf(text, sizeof(text), "[site]\ndeadline = %s\n",
+			 wrong[i]);
+		expect_refused(text, "bm0002.conf:2", "deadline: ");
+	}
+	expect_refused("[source a]\nkind = backup\nroot = /a\ndeadline = 2s\n",
+		       ":1", "only a damaged source");
+	expect_refused("[source a]\nkind = live\nroot = /a\ndeadline = 2s\n",
+		       ":1", "only a damaged source");
 }
 
 static void nothing_is_said_twice(void **state)
@@ -339,6 +397,8 @@ int main(void)
 		IN_TREE(two_hosts_stay_two),
 		IN_TREE(an_option_says_more_after_commas),
 		IN_TREE(wrong_options_are_refused),
+		IN_TREE(a_deadline_is_the_sources_or_the_sites),
+		IN_TREE(a_wrong_deadline_is_refused),
 		IN_TREE(a_date_in_the_path_is_when_it_was_taken),
 		IN_TREE(a_source_that_fails_is_passed_over),
 		IN_TREE(what_a_file_cannot_say_is_not_printed),

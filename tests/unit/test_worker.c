@@ -178,28 +178,31 @@ static void names_are_looked_up(void **state)
 	char buf[4096], path[5000];
 
 	(void)state;
-	fd = rfs_worker_openat2(w, root, "file", O_RDONLY | O_CLOEXEC, 0,
+	fd = rfs_worker_openat2(w, root, "file", O_PATH | O_CLOEXEC, 0, &st,
 				&patience);
 	assert_true(fd >= 0);
+	assert_int_equal(st.st_size, SIZE);
+	st.st_size = 0;
 	assert_int_equal(rfs_worker_fstat(w, fd, &st, &patience), 0);
 	assert_int_equal(st.st_size, SIZE);
 	close(fd);
-	assert_int_equal(
-		rfs_worker_openat2(w, root, "none", O_RDONLY, 0, &patience),
-		-ENOENT);
+	assert_int_equal(rfs_worker_openat2(w, root, "none", O_RDONLY, 0, NULL,
+					    &patience),
+			 -ENOENT);
 	memset(path, 'a', sizeof(path));
 	path[sizeof(path) - 1] = '\0';
 	assert_int_equal(
-		rfs_worker_openat2(w, root, path, O_RDONLY, 0, &patience),
+		rfs_worker_openat2(w, root, path, O_RDONLY, 0, NULL, &patience),
 		-ENAMETOOLONG);
 	assert_int_equal(symlinkat("the target", root, "link"), 0);
 	fd = rfs_worker_openat2(w, root, "link",
-				O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, &patience);
+				O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, NULL,
+				&patience);
 	assert_int_equal(rfs_worker_readlinkat(w, fd, buf, 4096, &patience),
 			 10);
 	assert_memory_equal(buf, "the target", 10);
 	close(fd);
-	fd = rfs_worker_openat2(w, root, ".", O_RDONLY | O_CLOEXEC, 0,
+	fd = rfs_worker_openat2(w, root, ".", O_RDONLY | O_CLOEXEC, 0, NULL,
 				&patience);
 	assert_true(rfs_worker_getdents(w, fd, buf, 4096, &patience) > 0);
 	assert_int_equal(rfs_worker_getdents(w, fd, buf, 4096, &patience), 0);
