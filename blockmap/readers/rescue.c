@@ -702,6 +702,21 @@ int rfs_rescue_sync_all(const struct rfs_state *state, struct rfs_error *err)
 	return first;
 }
 
+bool rfs_rescue_source_is_gone(const struct rfs_state *state,
+			       const struct rfs_origin *origin)
+{
+	struct rfs_rescue *r = NULL;
+	bool gone = false;
+	dev_t seen = 0;
+
+	while ((r = next_open(state, r)) != NULL)
+		if (r->origin == origin && r->below != seen && !gone) {
+			seen = r->below;
+			gone = rfs_device_is_gone(seen);
+		}
+	return gone;
+}
+
 int rfs_rescue_forgive(struct rfs_rescue *r, struct rfs_error *err)
 {
 	int e = r->store ? rfs_store_forget_damaged(r->store, err) : 0;

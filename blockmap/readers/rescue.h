@@ -155,6 +155,11 @@ int rfs_rescue_sync(struct rfs_rescue *r, struct rfs_error *err);
  * the others are synced all the same. */
 int rfs_rescue_sync_all(const struct rfs_state *state, struct rfs_error *err);
 
+/* True if the device of a file of this source that is open is gone (device.h).
+ * Asks nothing of it. */
+bool rfs_rescue_source_is_gone(const struct rfs_state *state,
+			       const struct rfs_origin *origin);
+
 /* BAD, LATE and the like may be asked for again; what is SPOILT, too.  What is
  * in the store stays. */
 int rfs_rescue_forgive(struct rfs_rescue *r, struct rfs_error *err);

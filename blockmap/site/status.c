@@ -112,16 +112,17 @@ static json_t *reading_json(const struct rfs_source *source)
 	return object;
 }
 
-/* By its root; nothing is asked of the file system, which may hang. */
-static bool is_gone(const struct rfs_source *source)
+/* Nothing is asked of the file system, which may hang. */
+static bool is_gone(struct rfs_state *state, const struct rfs_source *source)
 {
 	struct statx stx;
 
-	return source->root_fd >= 0 &&
-	       statx(source->root_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0,
-		     &stx) == 0 &&
-	       rfs_device_is_gone(
-		       makedev(stx.stx_dev_major, stx.stx_dev_minor));
+	if (source->root_fd >= 0 &&
+	    statx(source->root_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0,
+		  &stx) == 0 &&
+	    rfs_device_is_gone(makedev(stx.stx_dev_major, stx.stx_dev_minor)))
+		return true;
+	return rfs_rescue_source_is_gone(state, &source->origin);
 }
 
 struct rescued {
@@ -222,7 +223,9 @@ static int source_json(const struct looking *l, const struct rfs_source *source,
 			    rfs_json_time(rfs_source_as_of(source)));
 	json_object_set_new(object, "open",
 			    json_boolean(rfs_source_is_open(source)));
-	json_object_set_new(object, "gone", json_boolean(is_gone(source)));
+	json_object_set_new(
+		object, "gone",
+		json_boolean(is_gone(rfs_opener_state(l->op), source)));
 	json_object_set_new(object, "error", rfs_json_text(source->open_error));
 	json_object_set_new(object, "store",
 			    source->kind == RFS_DAMAGED

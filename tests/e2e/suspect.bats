@@ -96,6 +96,13 @@ view()
 	client "$RESCUEFS" mount "$W/site.conf" "$MNT" 3>&- 4>&-
 }
 
+# is IMAGE WANT [MIB]: its first bytes, in large reads, or all of them.
+is()
+{
+	client dd if="$1" bs=1M ${3:+count="$3"} status=none |
+		cmp - <(head -c "${3:-1024}M" "$2")
+}
+
 # suspects: "OFF LEN SOURCE SUSPECT" of each range, by the JSON.
 suspects()
 {
@@ -261,6 +268,19 @@ vanish()
 	losetup -c "$LOOP"
 }
 
+# pull FILE: LOOP becomes that file, as a device to be pulled out.
+pull()
+{
+	cp "$1" "$W/pulled.img"
+	# Others look for a free loop device at the same time.
+	looped()
+	{
+		LOOP=$(losetup -r -f --show --direct-io=on "$W/pulled.img")
+	}
+	wait_until 30 looped
+	echo "$LOOP" >"$W/loop"
+}
+
 come_back()
 {
 	let_go "$BM"
@@ -272,24 +292,17 @@ come_back()
 @test "a source that vanishes: the next serves, and nothing of it is taken for bad" {
 	local old=$T/backup/bm0002.the.re/$NOVA/$KEPT/disk json got=0
 
-	cp "$T/host.img" "$W/pulled.img"
-	# Others look for a free loop device at the same time.
-	looped()
-	{
-		LOOP=$(losetup -r -f --show --direct-io=on "$W/pulled.img")
-	}
-	wait_until 30 looped
-	echo "$LOOP" >"$W/loop"
+	pull "$T/host.img"
 	client mount -t ext4 -o ro,norecovery "$LOOP" "$BM"
 	site
 	view
-	client cmp -n "$M" "$MNT/instances/kept/disk" "$T/kept.raw"
+	is "$MNT/instances/kept/disk" "$T/kept.raw" 1
 	vanish
 	# What was delivered is kept; the rest is yesterday's.
 	head -c 4M "$T/kept.raw" >"$W/mixed"
 	dd if="$old" of="$W/mixed" bs=1M skip=1 seek=1 count=3 conv=notrunc \
 		status=none
-	client cmp -n $((4 * M)) "$MNT/instances/kept/disk" "$W/mixed"
+	is "$MNT/instances/kept/disk" "$W/mixed" 4
 	json=$(client "$RESCUEFS" status --json "$W/site.conf") || got=$?
 	[ "$got" -eq 3 ]
 	jq -e '.sources[0].gone and .sources[0].rescued.bad == 0 and
@@ -300,11 +313,43 @@ come_back()
 	come_back
 	# P4: what was served stays.
 	view
-	client cmp -n $((4 * M)) "$MNT/instances/kept/disk" "$W/mixed"
+	is "$MNT/instances/kept/disk" "$W/mixed" 4
 	rescue_umount "$W"
 	client "$RESCUEFS" refresh "$W/site.conf" kept/disk
 	view
-	client cmp "$MNT/instances/kept/disk" "$T/kept.raw"
+	is "$MNT/instances/kept/disk" "$T/kept.raw"
 	json=$(client "$RESCUEFS" status --json "$W/site.conf") || true
 	jq -e '.sources[0].gone | not' <<<"$json"
+}
+
+@test "a volume whose device vanishes is not bad to its end" {
+	local json got=0
+
+	mkdir -p "$W/vg" "$W/lv"
+	pull "$T/kept.raw"
+	ln -s "$LOOP" "$W/vg/volume-00000001"
+	seeded_bytes old $((8 * M)) >"$W/lv/volume-00000001"
+	touch -d 2013-05-10T03:00:00Z "$W/lv/volume-00000001"
+	cat >"$W/site.conf" <<-EOT
+	[site]
+	state = $W/state
+	[source bm0002]
+	kind = damaged
+	volumes = $W/vg
+	[source backup]
+	kind = backup
+	host = bm0002
+	volumes = $W/lv
+	[disk volume-00000001]
+	prefer = bm0002 backup
+	EOT
+	view
+	is "$MNT/volumes/volume-00000001" "$T/kept.raw" 1
+	vanish
+	cp "$W/lv/volume-00000001" "$W/mixed"
+	dd if="$T/kept.raw" of="$W/mixed" bs=1M count=1 conv=notrunc status=none
+	is "$MNT/volumes/volume-00000001" "$W/mixed"
+	json=$(client "$RESCUEFS" status --json "$W/site.conf") || got=$?
+	[ "$got" -eq 3 ]
+	jq -e '.sources[0].gone and .sources[0].rescued.bad == 0' <<<"$json"
 }
