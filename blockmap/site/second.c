@@ -103,7 +103,7 @@ static int put_named(struct rfs_second *s, const struct rfs_chain *chain,
 	r = rfs_chain_next(chain, name, format, notes, &next, err);
 	if (r < 0)
 		return r;
-	fd = rfs_rooted_open(chain->source->root_fd, next.path, err);
+	fd = rfs_rooted_open(chain->source, next.path, err);
 	r = fd < 0 ? rfs_context(err, fd, "what it stands on")
 		   : put_node(s, &next, fd, notes, out, err);
 	rfs_chain_fini(&next);
@@ -171,8 +171,8 @@ static int describe(struct rfs_second *s, const struct rfs_copy *copy,
 	FILE *out;
 
 	fd = copy->place == RFS_VOLUME
-		     ? rfs_volume_open(copy->path, err)
-		     : rfs_rooted_open(copy->source->root_fd, copy->path, err);
+		     ? rfs_volume_open(copy->source->names, copy->path, err)
+		     : rfs_rooted_open(copy->source, copy->path, err);
 	if (fd < 0)
 		return fd;
 	out = open_memstream(ret, &len);
