@@ -74,6 +74,7 @@ static struct rfs_reader *patient(enum rfs_store_mode mode)
 	struct rfs_rescue_config config = {
 		.state = st,
 		.worker = &worker,
+		.names = &worker,
 		.object = "bm0002:/file",
 		.name = "bm0002:/file",
 		.origin = &origins[0],

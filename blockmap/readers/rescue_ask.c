@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/* Asking the medium for what was never asked for: nobody asks for the same sectors
+ * meanwhile, and what comes of it is kept before anyone is told.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "core/cleanup.h"
+#include "readers/device.h"
+#include "readers/rescue_parts.h"
+
+bool rfs_rescue_is_away(int r)
+{
+	switch (-r) {
+	case ENXIO: /* the device is gone */
+	case ENODEV:
+	case ENOTCONN: /* so is the server behind it */
+	case ESHUTDOWN:
+	case ESTALE:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Waits for whoever asks for any of it; true if there was nobody, and then it
+ * is ours. */
+static bool take_off(struct rfs_rescue *r, struct rfs_flight *mine)
+{
+	struct rfs_flight *f;
+	bool waited = false;
+
+	pthread_mutex_lock(&r->lock);
+	for (f = r->flights; f;) {
+		if (!rfs_range_cut(f->range, mine->range).len) {
+			f = f->next;
+			continue;
+		}
+		waited = true;
+		pthread_cond_wait(&r->landed, &r->lock);
+		f = r->flights;
+	}
+	if (!waited) {
+		mine->next = r->flights;
+		r->flights = mine;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return !waited;
+}
+
+static void land(struct rfs_rescue *r, const struct rfs_flight *mine)
+{
+	struct rfs_flight **at = &r->flights;
+
+	pthread_mutex_lock(&r->lock);
+	while (*at != mine)
+		at = &(*at)->next;
+	*at = mine->next;
+	pthread_cond_broadcast(&r->landed);
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* Bytes that the medium delivered: kept first, then no longer wanting. */
+static void take_in(struct rfs_rescue *r, struct rfs_range range,
+		    const void *buf, bool keep)
+{
+	struct rfs_error why = RFS_ERROR_INIT;
+
+	range = rfs_range_cut(range, rfs_range(0, r->size));
+	if (!range.len)
+		return;
+	if (r->store && (keep || atomic_load(&r->storing))) {
+		rfs_rescue_keep_generation(r);
+		if (rfs_store_put(r->store, range, buf, &why) < 0 &&
+		    !atomic_exchange(&r->said_full, true))
+			rfs_notes_add(r->notes, "%s", why.text);
+	}
+	if (!rfs_kept_is(&r->known, range, RFS_RESCUE_NOT))
+		rfs_kept_set(&r->known, range, RFS_RESCUE_NOT, NULL);
+}
+
+/* What a disk that was pulled out says of every sector tells nothing of any. */
+static bool is_gone(struct rfs_rescue *r)
+{
+	if (!rfs_device_is_gone(r->below))
+		return false;
+	rfs_notes_add(r->notes,
+		      "%s: its device %u:%u is gone, removed or disconnected: "
+		      "other sources are asked, and nothing of it is taken for "
+		      "bad; when it is back, mount it and this site anew, and "
+		      "'rescuefs refresh' takes the fresher blocks",
+		      r->origin ? r->origin->name : r->name, major(r->below),
+		      minor(r->below));
+	return true;
+}
+
+/* A file system that wants larger units, or takes no direct reads after all. */
+static ssize_t ask_in_granules(struct rfs_rescue *r, struct rfs_range range,
+			       struct rfs_rescue_way way, void *buf,
+			       struct rfs_patience *patience)
+{
+	unsigned int granule = rfs_rescue_granule(r);
+	ssize_t n;
+
+	if (!way.unit)
+		n = rfs_worker_pread(r->file, buf, range.len, range.off,
+				     patience);
+	else
+		n = rfs_worker_pread_singly(r->file, buf, range.len, way.unit,
+					    way.back, range.off, patience);
+	if ((n == 0 || (n < 0 && rfs_medium_failed((int)-n))) &&
+	    n != -ETIMEDOUT && is_gone(r))
+		return -ENODEV;
+	if (n != -EINVAL)
+		return n;
+	rfs_medium_give_way(&r->medium, granule);
+	return rfs_rescue_granule(r) == granule && granule < RFS_MEDIUM_PAGE
+		       ? -EINVAL
+		       : -EAGAIN;
+}
+
+static bool is_as_seen(struct rfs_rescue *r, struct rfs_run seen)
+{
+	struct rfs_run run;
+
+	for (uint64_t off = seen.range.off; off < rfs_range_end(seen.range);
+	     off = rfs_range_end(run.range)) {
+		run = rfs_rescue_find(r, off, seen.range);
+		if (run.value != seen.value)
+			return false;
+	}
+	return true;
+}
+
+struct rfs_range rfs_rescue_failed_part(const struct rfs_rescue *r,
+					struct rfs_range range,
+					struct rfs_rescue_way way, ssize_t n)
+{
+	uint64_t granule = rfs_rescue_granule(r), end = rfs_range_end(range);
+	uint64_t good = n > 0 ? (uint64_t)n - (uint64_t)n % granule : 0;
+	uint64_t unit = way.unit ? way.unit : range.len;
+
+	if (way.back)
+		return rfs_range(end - good - granule, granule);
+	return rfs_range_cut(
+		rfs_range_to(range.off + good,
+			     range.off + good - good % unit + unit),
+		range);
+}
+
+/* Of a request that the medium had, and that brought 'n'. */
+static void note_failure(struct rfs_rescue *r, struct rfs_range range,
+			 struct rfs_rescue_way way, ssize_t n,
+			 const struct rfs_patience *patience)
+{
+	uint64_t unit = way.unit ? way.unit : range.len;
+
+	if (n == -ETIMEDOUT && patience->left_ns <= 0) {
+		rfs_rescue_set(r, range, RFS_RESCUE_LATE, NULL);
+		atomic_store(&r->expects, true);
+	} else if ((n > 0 && !is_gone(r)) ||
+		   (n < 0 && rfs_medium_failed((int)-n) && n != -ETIMEDOUT)) {
+		rfs_rescue_set(r, rfs_rescue_failed_part(r, range, way, n),
+			       unit > rfs_rescue_granule(r) ? RFS_RESCUE_NEAR
+							    : RFS_RESCUE_BAD,
+			       NULL);
+	}
+}
+
+ssize_t rfs_rescue_ask_begin(struct rfs_rescue_asking *a, struct rfs_rescue *r,
+			     struct rfs_range range, struct rfs_run seen,
+			     struct rfs_rescue_way way, void *buf, bool keep,
+			     struct rfs_patience *patience)
+{
+	*a = (struct rfs_rescue_asking){ .r = r,
+					 .flight = { range, NULL },
+					 .way = way,
+					 .keep = keep,
+					 .n = -EAGAIN };
+	seen.range = rfs_range_cut(seen.range, range);
+	a->is_flying = take_off(r, &a->flight);
+	if (a->is_flying && is_as_seen(r, seen))
+		a->n = ask_in_granules(r, range, way, buf, patience);
+	a->left = *patience;
+	return a->n;
+}
+
+void rfs_rescue_ask_end(struct rfs_rescue_asking *a, const void *buf)
+{
+	struct rfs_range range = a->flight.range, got;
+	struct rfs_range file = rfs_range(0, a->r->size);
+
+	if (!a->is_flying)
+		return;
+	if (a->n > 0) {
+		got = rfs_range(range.off, (uint64_t)a->n);
+		if (a->way.back)
+			got.off = rfs_range_end(range) - got.len;
+		take_in(a->r, got, buf, a->keep);
+	}
+	if (a->n != -EAGAIN &&
+	    (a->n < 0 || (uint64_t)a->n < rfs_range_cut(range, file).len))
+		note_failure(a->r, range, a->way, a->n, &a->left);
+	land(a->r, &a->flight);
+}
+
+ssize_t rfs_rescue_ask(struct rfs_rescue *r, struct rfs_range range,
+		       struct rfs_run seen, struct rfs_rescue_way way,
+		       void *buf, bool keep, struct rfs_patience *patience)
+{
+	struct rfs_rescue_asking a;
+	ssize_t n;
+
+	n = rfs_rescue_ask_begin(&a, r, range, seen, way, buf, keep, patience);
+	rfs_rescue_ask_end(&a, buf);
+	return n;
+}
+
+void rfs_rescue_harvest(struct rfs_rescue *r)
+{
+	RFS_CLEANUP_FREE void *buf = NULL;
+	uint64_t off;
+	ssize_t n;
+
+	if (!atomic_load(&r->expects))
+		return;
+	buf = malloc(RFS_WORKER_ROOM);
+	if (!buf)
+		return;
+	n = rfs_worker_late(r->file, buf, &off);
+	if (n == -EAGAIN)
+		return;
+	atomic_store(&r->expects, false);
+	if (n > 0)
+		take_in(r, rfs_range(off, (uint64_t)n), buf, false);
+}
+
+ssize_t rfs_rescue_try(struct rfs_rescue *r, struct rfs_range range,
+		       enum rfs_rescue_status seen,
+		       struct rfs_patience *patience, struct rfs_error *err)
+{
+	const struct rfs_rescue_way at_once = { 0 };
+	RFS_CLEANUP_FREE void *buf = malloc(range.len);
+	struct rfs_run run = { rfs_range_cut(range, rfs_range(0, r->size)),
+			       seen };
+	ssize_t n;
+
+	if (!buf)
+		return rfs_no_memory(err);
+	if (range.len % rfs_rescue_granule(r))
+		return rfs_fail(err, EINVAL, "%s: is read in units of %u bytes",
+				r->name, rfs_rescue_granule(r));
+	n = rfs_rescue_ask(r, range, run, at_once, buf, true, patience);
+	if (n < 0 && n != -EAGAIN)
+		rfs_fail(err, (int)-n,
+			 "%s: %" PRIu64 " bytes at %" PRIu64
+			 " cannot be read: %s",
+			 r->name, range.len, range.off, strerror((int)-n));
+	return n;
+}
