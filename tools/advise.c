@@ -304,8 +304,7 @@ static int advise_disk(const struct request *req, struct rfs_target *t,
 	return r < 0 ? r : closed;
 }
 
-/* The throw-away disks take room, and never on a source (P1). */
-static int check_room(const struct rfs_target *t, struct rfs_error *err)
+int rfs_advise_check_room(const struct rfs_target *t, struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *path = NULL;
 	int r;
@@ -325,7 +324,7 @@ static int run(void *data, struct rfs_target *t)
 	struct rfs_error err = RFS_ERROR_INIT;
 	int status = RFS_EXIT_FINE, failed = RFS_EXIT_FINE, r = 0;
 
-	if (check_room(t, &err) < 0)
+	if (rfs_advise_check_room(t, &err) < 0)
 		return rfs_complain(&err, RFS_EXIT_USE);
 	if (is_list)
 		fputs("[\n", stdout);

@@ -14,6 +14,7 @@
 
 #include "core/cleanup.h"
 #include "fs/scratch.h"
+#include "tools/progress.h"
 
 /* By the bits of e2fsck(8): it could not do its work. */
 #define E2FSCK_FAILED (8 | 16 | 32 | 128)
@@ -55,8 +56,21 @@ static void count_line(const char *line, struct rfs_advice_check *c)
 		c->found++;
 }
 
+/* "Pass 2: Checking directory structure"; other lines have names in them. */
+static void show_pass(struct rfs_progress *p, const char *line)
+{
+	char text[128];
+
+	if (strncmp(line, "Pass ", 5) != 0)
+		return;
+	snprintf(text, sizeof(text), "%s: e2fsck, pass %.1s", p->what,
+		 line + 5);
+	rfs_progress_say(p, text);
+}
+
 /* Reads what it says until it ends; 'c' may be NULL. */
-static void listen_to(int fd, pid_t pid, struct rfs_advice_check *c)
+static void listen_to(int fd, pid_t pid, struct rfs_advice_check *c,
+		      struct rfs_progress *p)
 {
 	RFS_CLEANUP_FILE FILE *in = fdopen(fd, "r");
 	RFS_CLEANUP_FREE char *line = NULL;
@@ -67,9 +81,11 @@ static void listen_to(int fd, pid_t pid, struct rfs_advice_check *c)
 		kill(pid, SIGKILL);
 		return;
 	}
-	while (!interrupted && getline(&line, &room, in) > 0)
+	while (!interrupted && getline(&line, &room, in) > 0) {
+		show_pass(p, line);
 		if (c)
 			count_line(line, c);
+	}
 	if (interrupted)
 		kill(pid, SIGKILL);
 }
@@ -102,7 +118,7 @@ static int start(char **argv, int out, pid_t *ret_pid)
 
 /* Its exit status, or a negative errno. */
 static int run(const char *how, const char *disk, struct rfs_advice_check *c,
-	       struct rfs_error *err)
+	       struct rfs_progress *p, struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *file = strdup(disk);
 	char flags[8];
@@ -123,7 +139,7 @@ static int run(const char *how, const char *disk, struct rfs_advice_check *c,
 				"%s: %s; it is in the package e2fsprogs",
 				argv[0], strerror(r));
 	}
-	listen_to(fds[0], pid, c);
+	listen_to(fds[0], pid, c, p);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		if (interrupted)
 			kill(pid, SIGKILL);
@@ -138,7 +154,8 @@ static int worse(int a, int b)
 }
 
 static int check_volume(const char *path, const struct rfs_volume *v,
-			struct rfs_advice_check *c, struct rfs_error *err)
+			struct rfs_advice_check *c, struct rfs_progress *p,
+			struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *spec = NULL;
 	int r;
@@ -150,11 +167,11 @@ static int check_volume(const char *path, const struct rfs_volume *v,
 		spec = NULL;
 		return rfs_no_memory(err);
 	}
-	r = run("-fy", spec, c, err);
+	r = run("-fy", spec, c, p, err);
 	if (r < 0)
 		return r;
 	c->first = worse(c->first, r);
-	r = run("-fn", spec, NULL, err);
+	r = run("-fn", spec, NULL, p, err);
 	if (r < 0)
 		return r;
 	c->final = worse(c->final, r);
@@ -182,14 +199,18 @@ int rfs_check_disk(struct rfs_reader *disk, const struct rfs_losses *losses,
 	struct rfs_advice_check c = { 0 };
 	struct signals signals;
 	struct rfs_scratch *s = NULL;
+	struct rfs_progress progress;
 	int r, closed;
 
+	rfs_progress_begin(&progress, rfs_reader_name(disk), 0, false);
 	catch_signals(&signals);
 	r = rfs_scratch_open(&config, &s, err);
 	for (size_t i = 0; i < losses->nvolumes && r == 0; i++)
 		if (losses->volumes[i].is_ext)
 			r = check_volume(rfs_scratch_path(s),
-					 &losses->volumes[i], &c, err);
+					 &losses->volumes[i], &c, &progress,
+					 err);
+	rfs_progress_clear(&progress);
 	if (r == 0)
 		r = count_unreadable(s, &c, err);
 	closed = rfs_scratch_close(s, r < 0 ? NULL : err);

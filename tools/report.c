@@ -14,25 +14,30 @@
 
 struct request {
 	const char *file; /* NULL: not said; "-": stdout */
-	bool quiet;
+	struct rfs_facts_config facts;
 };
 
 static const char help[] =
-	"usage: rescuefs report [SITE | SOURCES] [--state DIR] [--quiet] -o "
-	"FILE\n"
+	"usage: rescuefs report [SITE | SOURCES] [--state DIR] [--quiet]\n"
+	"                       [--no-advice] -o FILE\n"
 	"\n"
 	"Writes one page of HTML about a site: its instances and volumes, "
 	"their\n"
-	"copies and ages, a picture of each disk, and what is lost of it.  It "
-	"is\n"
-	"read without network and scripts, and prints.  Works beside a "
-	"running\n"
-	"mount of the same state.\n"
+	"copies and ages, a picture of each disk, what is lost of it, and "
+	"what to do\n"
+	"about it (see rescuefs advise).  It is read without network and "
+	"scripts, "
+	"and\n"
+	"prints.  Works beside a running mount of the same state.\n"
 	"\n"
 	"  -o, --output FILE  where to; \"-\" is standard output\n"
-	"  --quiet            reads nothing that was not read before; without "
-	"it\n"
-	"                     the tables of the disks' filesystems are read\n"
+	"  --no-advice        tries no e2fsck on throw-away disks, which may "
+	"take long\n"
+	"  --quiet            gives no advice either, and reads nothing that "
+	"was\n"
+	"                     not read before; without it the tables of the "
+	"disks'\n"
+	"                     filesystems are read\n"
 	"\n"
 	"Exit status 1 if anything that matters is lost or stale.  SOURCES "
 	"and\n"
@@ -99,7 +104,10 @@ static int run(void *data, struct rfs_target *t)
 	if (strcmp(req->file, "-") != 0 &&
 	    rfs_place_file(&t->site, req->file, &err) < 0)
 		return rfs_complain(&err, RFS_EXIT_USE);
-	r = rfs_site_facts_gather(t, req->quiet, &facts, &err);
+	if (req->facts.advise && !req->facts.quiet &&
+	    rfs_advise_check_room(t, &err) < 0)
+		return rfs_complain(&err, RFS_EXIT_USE);
+	r = rfs_site_facts_gather(t, &req->facts, &facts, &err);
 	if (r < 0)
 		return rfs_complain(&err, RFS_EXIT_SOURCE);
 	if (strcmp(req->file, "-") == 0)
@@ -119,8 +127,8 @@ static int take(void *data, int letter, const char *value,
 	(void)err;
 	if (letter == 'o')
 		req->file = value;
-	else
-		req->quiet = true;
+	req->facts.quiet = req->facts.quiet || letter == 'q';
+	req->facts.advise = req->facts.advise && letter != 'n';
 	return 0;
 }
 
@@ -136,10 +144,11 @@ int rfs_verb_report(int argc, char **argv)
 		RFS_SETTINGS_OPTIONS,
 		{ "output", required_argument, NULL, 'o' },
 		{ "quiet", no_argument, NULL, 'q' },
+		{ "no-advice", no_argument, NULL, 'n' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	struct request req = { 0 };
+	struct request req = { .facts = { .advise = true } };
 	const struct rfs_verb_words verb = {
 		.name = "report",
 		.help = help,

@@ -227,5 +227,6 @@ void rfs_page_disk(struct rfs_page *p, const struct rfs_disk_facts *f, size_t n)
 	put_volumes(p, &f->losses);
 	put_table(p, f);
 	put_rest(p, f);
+	rfs_page_advice(p, f);
 	rfs_page_raw(p, "</section>\n");
 }

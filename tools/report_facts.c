@@ -20,19 +20,37 @@ static int sum_up(struct rfs_disk_facts *f, struct rfs_error *err)
 	return r;
 }
 
-/* The losses first: looking for them may read. */
-static int look(struct rfs_disk_facts *f, struct rfs_subject *s, bool quiet,
+static int look_for_advice(struct rfs_disk_facts *f, struct rfs_subject *s,
+			   const char *mountpoint, struct rfs_error *err)
+{
+	int r = rfs_advise(s, &f->advice, err);
+
+	if (r < 0)
+		return r;
+	f->has_advice = true;
+	f->commands = rfs_advice_commands(&f->advice, mountpoint);
+	return f->commands ? 0 : rfs_no_memory(err);
+}
+
+/* What reads most comes first, and the report last: it is of all that was read. */
+static int look(struct rfs_disk_facts *f, struct rfs_subject *s,
+		const char *mountpoint, const struct rfs_facts_config *config,
 		struct rfs_error *err)
 {
-	int r = rfs_subject_losses(s, quiet, &f->losses, err);
+	int r = 0;
 
+	if (config->advise && !config->quiet)
+		r = look_for_advice(f, s, mountpoint, err);
+	if (r == 0)
+		r = rfs_subject_losses(s, config->quiet, &f->losses, err);
 	if (r == 0)
 		r = rfs_subject_report(s, &f->report, err);
 	return r == 0 ? sum_up(f, err) : r;
 }
 
 static int gather_one(struct rfs_target *t, struct rfs_disk_facts *f,
-		      bool quiet, struct rfs_error *err)
+		      const struct rfs_facts_config *config,
+		      struct rfs_error *err)
 {
 	struct rfs_error why = RFS_ERROR_INIT;
 	struct rfs_subject *s;
@@ -43,17 +61,20 @@ static int gather_one(struct rfs_target *t, struct rfs_disk_facts *f,
 		return rfs_no_memory(err);
 	r = rfs_subject_open(t, f->disk, &s, &why);
 	if (r == 0) {
-		r = look(f, s, quiet, &why);
+		r = look(f, s, t->mountpoint, config, &why);
 		closed = rfs_subject_close(s, r < 0 ? NULL : &why);
 		r = r < 0 ? r : closed;
 	}
 	if (r == 0)
 		return 0;
+	if (r == -EINTR)
+		return rfs_fail(err, EINTR, "%s", why.text);
 	f->error = strdup(why.text);
 	return f->error ? 0 : rfs_no_memory(err);
 }
 
-int rfs_site_facts_gather(struct rfs_target *t, bool quiet,
+int rfs_site_facts_gather(struct rfs_target *t,
+			  const struct rfs_facts_config *config,
 			  struct rfs_site_facts *ret, struct rfs_error *err)
 {
 	struct rfs_site_facts facts = { 0 };
@@ -66,7 +87,7 @@ int rfs_site_facts_gather(struct rfs_target *t, bool quiet,
 		struct rfs_disk_facts *f = &facts.items[facts.count++];
 
 		f->disk = t->disks[i];
-		r = gather_one(t, f, quiet, err);
+		r = gather_one(t, f, config, err);
 	}
 	if (r < 0)
 		rfs_site_facts_fini(&facts);
@@ -80,6 +101,8 @@ void rfs_site_facts_fini(struct rfs_site_facts *facts)
 	for (size_t i = 0; i < facts->count; i++) {
 		free(facts->items[i].name);
 		free(facts->items[i].error);
+		free(facts->items[i].commands);
+		rfs_advice_fini(&facts->items[i].advice);
 		rfs_report_fini(&facts->items[i].report);
 		rfs_losses_fini(&facts->items[i].losses);
 	}

@@ -27,6 +27,9 @@ void rfs_page_time(struct rfs_page *p, int64_t time_ns);
 void rfs_page_disk(struct rfs_page *p, const struct rfs_disk_facts *f,
 		   size_t n);
 
+/* What to do about it, where that was looked into. */
+void rfs_page_advice(struct rfs_page *p, const struct rfs_disk_facts *f);
+
 /* What is to be said of it in a few words, and how bad it is: a class of the
  * style. */
 const char *rfs_page_verdict(const struct rfs_disk_facts *f,

@@ -20,6 +20,8 @@ const char rfs_page_style[] =
 	"font:15px/1.5 system-ui,'DejaVu Sans',Arial,sans-serif}"
 	"h1{font-size:26px;margin:0}h2{font-size:20px;margin:36px 0 10px}"
 	"h3{font-size:16px;margin:22px 0 8px}p{margin:6px 0}"
+	"h4{font-size:14px;margin:18px 0 4px}pre{font:13px ui-monospace,"
+	"'DejaVu Sans Mono',monospace;white-space:pre-wrap;margin:8px 0}"
 	".dim{color:var(--dim)}a{color:var(--link)}"
 	"section.card{background:var(--card);border:1px solid var(--line);"
 	"border-radius:8px;padding:2px 18px 16px;margin:14px 0}"

@@ -100,10 +100,60 @@ wanted()
 	} | sed "s/^/$VOL /" | sort
 }
 
+# What the page advises, as it stands there; and what rescuefs advise says.
+advice_of_page()
+{
+	python3 - "$1" <<-'EOP'
+	import html.parser, sys
+	class P(html.parser.HTMLParser):
+	    into, reason, commands = None, "", ""
+	    def handle_starttag(self, tag, attrs):
+	        a = dict(attrs)
+	        c = a.get("class")
+	        if c == "advice":
+	            print("recommend", a["data-recommend"])
+	        if c == "candidate":
+	            print("candidate", a["data-name"], *(
+	                f"{k[5:]}={a[k]}" for k in sorted(a)
+	                if k.startswith("data-") and k != "data-name"))
+	        if c in ("reason", "commands"):
+	            self.into = c
+	    def handle_endtag(self, tag):
+	        self.into = None
+	    def handle_data(self, data):
+	        if self.into:
+	            setattr(self, self.into, getattr(self, self.into) + data)
+	p = P()
+	p.feed(open(sys.argv[1]).read())
+	print("reason", p.reason)
+	print(p.commands.strip())
+	EOP
+}
+
+advice_of_verb()
+{
+	client "$RESCUEFS" advise --json "$W/site.conf" "$VOL" >"$W/advice" ||
+		[ $? -eq 1 ]
+	python3 - "$W/advice" <<-'EOP'
+	import json, sys
+	a = json.load(open(sys.argv[1]))
+	print("recommend", a["recommend"] or "none")
+	for c in a["candidates"]:
+	    f = {k: c[k] for k in ("lost", "stale", "lost_tables",
+	         "stale_tables", "checksum", "unreadable", "files_hit")}
+	    if c["given_up"] is not None:
+	        f["given_up"] = c["given_up"]
+	    f.update(c["e2fsck"] or {})
+	    print("candidate", c["name"], *(f"{k}={f[k]}" for k in sorted(f)))
+	print("reason", a["reason"])
+	print("\n".join(a["commands"]))
+	EOP
+}
+
 @test "its figures are those of map and losses, beside a mount and without one" {
 	volume_mount "$W"
 	read_all
-	run -1 client "$RESCUEFS" report "$W/site.conf" -o "$W/page.html"
+	run -1 client "$RESCUEFS" report --no-advice "$W/site.conf" -o "$W/page.html"
 	[ -z "$output" ]
 	wanted >"$W/want" || true
 	[ "$(wc -l <"$W/want")" -eq 17 ]
@@ -116,7 +166,7 @@ wanted()
 	grep -q '2013-05-10T03:00:00Z' "$W/page.html"
 	grep -q '512 bytes\|2.0 kB' "$W/page.html"
 	rescue_umount "$W"
-	run -1 client "$RESCUEFS" report "$W/site.conf" --output "$W/page.html"
+	run -1 client "$RESCUEFS" report --no-advice "$W/site.conf" --output "$W/page.html"
 	figures "$W/page.html" | sort | diff "$W/want" -
 	[ "$(find "$W" -maxdepth 1 -name 'page.html*' | wc -l)" -eq 1 ]
 }
@@ -124,7 +174,7 @@ wanted()
 @test "it needs nothing but itself, and names in a disk are but text" {
 	volume_mount "$W"
 	read_all
-	run -1 client "$RESCUEFS" report "$W/site.conf" -o "$W/page.html"
+	run -1 client "$RESCUEFS" report --no-advice "$W/site.conf" -o "$W/page.html"
 	python3 - "$W/page.html" <<-'EOP'
 	import html.parser, sys
 	text = open(sys.argv[1]).read()
@@ -160,6 +210,10 @@ wanted()
 	wanted >"$W/want" || true
 	browser --dump-dom "file://$W/page.html" >"$W/dom.html"
 	figures "$W/dom.html" | sort | diff "$W/want" -
+	advice_of_page "$W/dom.html" >"$W/got"
+	advice_of_verb | diff - "$W/got"
+	[ "$(grep -c '^candidate' "$W/got")" -eq 3 ]
+	grep -q '^recommend' "$W/got"
 	grep -q "<title>site</title>" "$W/dom.html"
 	run ! grep -q "<script\|<img" "$W/dom.html"
 	browser --window-size=1160,1400 --screenshot="$W/light.png" \
@@ -238,7 +292,7 @@ wanted()
 	[disk volume-00000999]
 	format = qcow2
 	EOT
-	run -3 client "$RESCUEFS" report "$W/site.conf" -o "$W/page.html"
+	run -3 client "$RESCUEFS" report --no-advice "$W/site.conf" -o "$W/page.html"
 	[[ $output = *volume-00000999* ]]
 	grep -q 'class="verdict bad">cannot be opened' "$W/page.html"
 	grep -q '<p class="error">volume-00000999' "$W/page.html"
