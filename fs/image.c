@@ -205,7 +205,7 @@ int rfs_image_reset(struct rfs_image *img, struct rfs_error *err)
 	return r;
 }
 
-int rfs_image_refresh(struct rfs_image *img, struct rfs_error *err)
+int rfs_image_refresh(struct rfs_image *img, bool force, struct rfs_error *err)
 {
 	struct rfs_view *view;
 	bool had_view = img->view;
@@ -218,6 +218,6 @@ int rfs_image_refresh(struct rfs_image *img, struct rfs_error *err)
 	pthread_mutex_unlock(&img->lock);
 	r = rfs_image_view(img, &view, err);
 	if (r == 0 && had_view)
-		r = rfs_view_refresh(view, err);
+		r = rfs_view_refresh(view, force, err);
 	return r;
 }

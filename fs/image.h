@@ -78,7 +78,7 @@ int rfs_image_keep(struct rfs_image *img, struct rfs_error *err);
 
 /* What the user orders through user.rescuefs.control. */
 int rfs_image_reset(struct rfs_image *img, struct rfs_error *err);
-int rfs_image_refresh(struct rfs_image *img, struct rfs_error *err);
+int rfs_image_refresh(struct rfs_image *img, bool force, struct rfs_error *err);
 
 /* A fetch in a thread of the mount, which ends with the image at the latest.
  * -EBUSY: one is running. */

@@ -59,10 +59,12 @@ static int obey_locked(struct rfs_image *img, const char *value, size_t size,
 	if (is_text(value, size, "reset"))
 		return rfs_image_reset(img, err);
 	if (is_text(value, size, "refresh"))
-		return rfs_image_refresh(img, err);
+		return rfs_image_refresh(img, false, err);
+	if (is_text(value, size, "refresh-written"))
+		return rfs_image_refresh(img, true, err);
 	return rfs_fail(err, EINVAL,
-			"the orders are \"reset\", \"refresh\", \"fetch\" and "
-			"\"stop-fetch\"");
+			"the orders are \"reset\", \"refresh\", "
+			"\"refresh-written\", \"fetch\" and \"stop-fetch\"");
 }
 
 /* What the kernel has in its page cache is no longer what the disk holds. It

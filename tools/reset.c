@@ -29,7 +29,8 @@ enum order {
 
 struct request {
 	enum order order;
-	bool is_sure; /* --yes */
+	bool is_sure;	/* --yes */
+	bool is_forced; /* --force */
 	struct rfs_target target;
 	const struct rfs_disk *disk;
 	char *path; /* "april-ci/disk" */
@@ -45,13 +46,18 @@ static const char help_reset[] =
 	"--yes.  SOURCES and --state are those of rescuefs mount.\n";
 
 static const char help_refresh[] =
-	"usage: rescuefs refresh [SITE | SOURCES] [--state DIR] DISK\n"
+	"usage: rescuefs refresh [SITE | SOURCES] [--state DIR] DISK "
+	"[--force]\n"
 	"\n"
 	"Forgets which blocks of DISK were stale or lost, so that the next\n"
 	"reading tries the fresher sources again.  Refused while something\n"
-	"is written to DISK: reset it first.  Works beside a running mount\n"
-	"of the same state.  SOURCES and --state are those of rescuefs "
-	"mount.\n";
+	"is written to DISK: reset it first, or say --force.  Then what was\n"
+	"written stays as it is, byte for byte, and what is below may be "
+	"newer\n"
+	"than what it was written to: check the filesystem afterwards.  "
+	"Works\n"
+	"beside a running mount of the same state.  SOURCES and --state are\n"
+	"those of rescuefs mount.\n";
 
 static const char *const order_name[] = {
 	[ORDER_RESET] = "reset",
@@ -91,6 +97,11 @@ static int print_done(const struct request *req)
 {
 	if (req->order == ORDER_RESET)
 		printf("%s: what was written is dropped\n", req->path);
+	else if (req->is_forced)
+		printf("%s: all of it will be asked for anew; what was written "
+		       "to it stays as it is, over what is below now: check "
+		       "its filesystem\n",
+		       req->path);
 	else
 		printf("%s: all of it will be asked for anew\n", req->path);
 	return RFS_EXIT_FINE;
@@ -102,7 +113,9 @@ static int order_failed(const struct request *req, int r, struct rfs_error *err)
 	if (r == -EBUSY && req->order == ORDER_REFRESH) {
 		rfs_fail(err, EBUSY,
 			 "%s was written to: better blocks below would not fit "
-			 "to what was written; run rescuefs reset %s first",
+			 "to what was written; run rescuefs reset %s first, or "
+			 "refresh with --force, which keeps what was written "
+			 "over them",
 			 req->path, req->path);
 		return rfs_complain(err, RFS_EXIT_USE);
 	}
@@ -130,7 +143,8 @@ static uint64_t written_bytes(const char *image)
 static int ask_mount(const struct request *req)
 {
 	RFS_CLEANUP_FREE char *image = NULL;
-	const char *order = order_name[req->order];
+	const char *order =
+		req->is_forced ? "refresh-written" : order_name[req->order];
 	struct rfs_error err = RFS_ERROR_INIT;
 	int status, r;
 
@@ -189,7 +203,7 @@ static int reset(const struct request *req, struct rfs_opener *op)
 static int refresh(const struct request *req, struct rfs_opener *op)
 {
 	struct rfs_error err = RFS_ERROR_INIT;
-	int r = rfs_opener_refresh(op, req->disk, &err);
+	int r = rfs_opener_refresh(op, req->disk, req->is_forced, &err);
 
 	return r < 0 ? order_failed(req, r, &err) : print_done(req);
 }
@@ -216,12 +230,13 @@ static int carry_out(struct request *req)
 
 struct words {
 	struct rfs_settings settings;
-	bool is_sure;
+	bool is_sure, is_forced;
 };
 
 static const struct option long_options[] = {
 	RFS_SETTINGS_OPTIONS,
 	{ "yes", no_argument, NULL, 'y' },
+	{ "force", no_argument, NULL, 'F' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -240,6 +255,8 @@ static int read_options(struct words *w, int argc, char **argv,
 					     err);
 		else if (c == 'y')
 			w->is_sure = true;
+		else if (c == 'F')
+			w->is_forced = true;
 		else if (c == 'h')
 			r = -ECANCELED;
 		else
@@ -268,6 +285,7 @@ static int with_words(struct request *req, const struct words *w, int argc,
 	int status;
 
 	req->is_sure = w->is_sure;
+	req->is_forced = w->is_forced;
 	status = rfs_target_open(&req->target, &words, &err);
 	status = status == RFS_EXIT_FINE ? carry_out(req)
 					 : rfs_complain(&err, status);
@@ -285,6 +303,10 @@ static int run(enum order order, const char *help, int argc, char **argv)
 
 	umask(077);
 	r = read_options(&words, argc, argv, &err);
+	if (r == 0 && words.is_forced && order == ORDER_RESET)
+		r = rfs_fail(&err, EINVAL,
+			     "--force is of refresh; what reset drops it drops "
+			     "anyway");
 	if (r == 0)
 		status = with_words(&req, &words, argc - optind, argv + optind);
 	else if (r == -ECANCELED)

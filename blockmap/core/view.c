@@ -248,9 +248,9 @@ int rfs_view_reset(struct rfs_view *view, struct rfs_error *err)
 	return rfs_overlay_reset(view->overlay, err);
 }
 
-int rfs_view_refresh(struct rfs_view *view, struct rfs_error *err)
+int rfs_view_refresh(struct rfs_view *view, bool force, struct rfs_error *err)
 {
-	if (rfs_view_is_written(view))
+	if (!force && rfs_view_is_written(view))
 		return rfs_fail(err, EBUSY,
 				"%s was written to, and what is below must not "
 				"change under that; 'rescuefs reset' drops "

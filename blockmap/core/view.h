@@ -72,8 +72,9 @@ bool rfs_view_is_written(struct rfs_view *view);
 int rfs_view_reset(struct rfs_view *view, struct rfs_error *err);
 
 /* Forgets stale and lost choices, so that better sources are tried.  -EBUSY
- * under a written overlay (P4). */
-int rfs_view_refresh(struct rfs_view *view, struct rfs_error *err);
+ * under a written overlay (P4) unless 'force': what was written stays as it is,
+ * over what the sources give now. */
+int rfs_view_refresh(struct rfs_view *view, bool force, struct rfs_error *err);
 
 /* Appends who gave what of the whole disk, in order and without gaps. */
 int rfs_view_report(struct rfs_view *view, struct rfs_report *out,

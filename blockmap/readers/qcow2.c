@@ -446,6 +446,21 @@ static uint64_t qcow2_allocated(void *state)
 	return n;
 }
 
+/* The L1 table stays as it was read: others hold it without a lock. */
+static int qcow2_renew(void *state, struct rfs_error *err)
+{
+	struct rfs_qcow2 *q = state;
+	int r = rfs_reader_renew(q->file, err);
+
+	if (r == 0 && q->backing)
+		r = rfs_reader_renew(q->backing, err);
+	if (r == 0 && q->data)
+		r = rfs_reader_renew(q->data, err);
+	rfs_qcow2_cache_renew(&q->cache);
+	rfs_qcow2_shelf_clear(&q->shelf);
+	return r;
+}
+
 static void qcow2_close(void *state)
 {
 	struct rfs_qcow2 *q = state;
@@ -471,6 +486,7 @@ static const struct rfs_reader_ops qcow2_ops = {
 	.tables = rfs_qcow2_tables,
 	.seats = qcow2_seats,
 	.allocated = qcow2_allocated,
+	.renew = qcow2_renew,
 	.close = qcow2_close,
 };
 

@@ -208,6 +208,8 @@ struct rfs_qcow2_entry rfs_qcow2_l2_entry(struct rfs_qcow2 *q,
 
 int rfs_qcow2_cache_init(struct rfs_qcow2_cache *cache, uint64_t cluster_size);
 void rfs_qcow2_cache_fini(struct rfs_qcow2_cache *cache);
+/* Tables of which something is lost are read again when they are next wanted. */
+void rfs_qcow2_cache_renew(struct rfs_qcow2_cache *cache);
 /* The L2 table at 'off', to be given back with _put. */
 int rfs_qcow2_l2_get(struct rfs_qcow2 *q, uint64_t off,
 		     struct rfs_qcow2_l2 **ret, struct rfs_error *err);
@@ -248,6 +250,7 @@ int rfs_qcow2_packed_read(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 			  struct rfs_error *err);
 void rfs_qcow2_shelf_init(struct rfs_qcow2_shelf *shelf);
 void rfs_qcow2_shelf_fini(struct rfs_qcow2_shelf *shelf);
+void rfs_qcow2_shelf_clear(struct rfs_qcow2_shelf *shelf);
 
 /* Unpacks 'len' bytes of 'from' into at most 'size' bytes.  *ret_whole: all of
  * it came out.  Returns the bytes that came out right, or a negative errno

@@ -83,6 +83,14 @@ void rfs_qcow2_shelf_init(struct rfs_qcow2_shelf *shelf)
 	pthread_mutex_init(&shelf->lock, NULL);
 }
 
+void rfs_qcow2_shelf_clear(struct rfs_qcow2_shelf *shelf)
+{
+	pthread_mutex_lock(&shelf->lock);
+	for (size_t i = 0; i < RFS_QCOW2_UNPACKED; i++)
+		release(RFS_STEAL(shelf->slots[i]));
+	pthread_mutex_unlock(&shelf->lock);
+}
+
 void rfs_qcow2_shelf_fini(struct rfs_qcow2_shelf *shelf)
 {
 	for (int i = 0; i < RFS_QCOW2_UNPACKED; i++)

@@ -403,6 +403,22 @@ static void shrink(struct rfs_qcow2_cache *c)
 	}
 }
 
+void rfs_qcow2_cache_renew(struct rfs_qcow2_cache *c)
+{
+	struct rfs_qcow2_l2 *l2, *older;
+
+	pthread_mutex_lock(&c->lock);
+	for (l2 = c->newest; l2; l2 = older) {
+		older = l2->older;
+		if (l2->loading || !l2->table.lost)
+			continue;
+		detach(c, l2);
+		if (!l2->refs)
+			free_l2(l2);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
 /* Called with the lock held.  A table that is in nobody's hands yet, so that
  * others wait for it instead of reading it too. */
 static struct rfs_qcow2_l2 *add(struct rfs_qcow2_cache *c, uint64_t off)

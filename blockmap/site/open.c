@@ -709,7 +709,7 @@ int rfs_opener_view_changed(struct rfs_opener *op, const struct rfs_disk *disk,
 /* With an opener of its own: what others have open of the disk's files stays
  * as it is. */
 int rfs_opener_refresh(struct rfs_opener *op, const struct rfs_disk *disk,
-		       struct rfs_error *err)
+		       bool force, struct rfs_error *err)
 {
 	struct rfs_opener *mine;
 	struct rfs_view *view;
@@ -720,7 +720,7 @@ int rfs_opener_refresh(struct rfs_opener *op, const struct rfs_disk *disk,
 	r = open_view(op, disk, true, &view, err);
 	if (r < 0)
 		return r;
-	r = rfs_view_refresh(view, err);
+	r = rfs_view_refresh(view, force, err);
 	closed = rfs_view_close(view, r < 0 ? NULL : err);
 	if (r < 0 || closed < 0)
 		return r < 0 ? r : closed;

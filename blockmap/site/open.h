@@ -54,9 +54,9 @@ void rfs_opener_stop(struct rfs_opener *op);
 int rfs_opener_sync(struct rfs_opener *op, struct rfs_error *err);
 
 /* Forgets what was chosen for a disk and which sectors of its files failed, so
- * that all is asked for again.  -EBUSY under a written overlay (P4).  The disk
- * must not be open. */
+ * that all is asked for again.  -EBUSY under a written overlay (P4), which
+ * 'force' keeps and leaves as it is.  The disk must not be open. */
 int rfs_opener_refresh(struct rfs_opener *op, const struct rfs_disk *disk,
-		       struct rfs_error *err);
+		       bool force, struct rfs_error *err);
 
 #endif /* RESCUEFS_SITE_OPEN_H */

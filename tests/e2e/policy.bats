@@ -374,6 +374,40 @@ host_offset()
 	cmp -n 512 <(sector 0) /dev/zero
 }
 
+@test "under what was written a refresh is done when told, and keeps it" {
+	local sources=(--damaged "$BM" --backup "$BACKUP" --state "$STATE")
+
+	view --damaged "$BM" --backup "$BACKUP"
+	sector "$SPOT" >"$T/was"
+	client dd if=/dev/zero of="$APRIL" bs=512 count=1 conv=notrunc,fsync \
+		status=none
+	cp "$W/faults" "$T/faults"
+	disk_faults "$W" </dev/null
+	[ "$(claim_at "$SPOT")" = "stale backup" ]
+	run -0 client "$RESCUEFS" refresh --force "${sources[@]}" april-ci/disk
+	[[ $output = *"stays as it is"* ]]
+	cmp -n 512 <(sector 0) /dev/zero
+	sector "$SPOT" | cmp -n 512 -i "0:$SPOT" - "$TRUTH/april-ci/disk.raw"
+	[ "$(claim_at "$SPOT")" = "fresh bm0002" ]
+	unmount
+	# Without a mount, and of a new state.
+	disk_faults "$W" <"$T/faults"
+	rm -r "$STATE"
+	view --damaged "$BM" --backup "$BACKUP"
+	sector "$SPOT" | cmp - "$T/was"
+	client dd if=/dev/zero of="$APRIL" bs=512 count=1 conv=notrunc,fsync \
+		status=none
+	[ "$(claim_at "$SPOT")" = "stale backup" ]
+	unmount
+	disk_faults "$W" </dev/null
+	run -0 client "$RESCUEFS" refresh --force "${sources[@]}" april-ci/disk
+	[[ $output = *"stays as it is"* ]]
+	view --damaged "$BM" --backup "$BACKUP"
+	cmp -n 512 <(sector 0) /dev/zero
+	sector "$SPOT" | cmp -n 512 -i "0:$SPOT" - "$TRUTH/april-ci/disk.raw"
+	run -2 client "$RESCUEFS" reset --force "${sources[@]}" april-ci/disk
+}
+
 @test "P4: a backup whose file changed is refused until refresh" {
 	local sources
 

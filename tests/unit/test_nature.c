@@ -352,7 +352,7 @@ static void what_was_found_is_kept(void **data)
 	expect(s, 20, NULL);
 	assert_int_equal(searches, 1);
 	/* A refresh asks anew. */
-	assert_int_equal(rfs_view_refresh(s->view, NULL), 0);
+	assert_int_equal(rfs_view_refresh(s->view, false, NULL), 0);
 	expect(s, 100, NULL);
 	assert_int_equal(searches, 2);
 	assert_int_equal(state_of(s, 100), RFS_LOST);
@@ -444,7 +444,7 @@ static void without_tables_nothing_is_data(void **data)
 	s->is_now_away = false;
 	s->now.is_bad[0] = false;
 	scene_reopen(s);
-	assert_int_equal(rfs_view_refresh(s->view, NULL), 0);
+	assert_int_equal(rfs_view_refresh(s->view, false, NULL), 0);
 	expect(s, 101, &s->now);
 	expect(s, 100, &s->before);
 }

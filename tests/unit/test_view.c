@@ -140,7 +140,7 @@ static void what_is_late_comes_from_the_next_source(void **data)
 	s->now.is_late[100] = false;
 	scene_reopen(s);
 	expect_bytes(s, 0, want, SIZE);
-	assert_int_equal(rfs_view_refresh(s->view, NULL), 0);
+	assert_int_equal(rfs_view_refresh(s->view, false, NULL), 0);
 	expect_bytes(s, 0, s->now.bytes, SIZE);
 	free(want);
 }
@@ -197,7 +197,7 @@ static void one_bad_sector_is_512_stale_bytes(void **data)
 	scene_reopen(s);
 	expect_bytes(s, 0, want, SIZE);
 	assert_int_equal(s->now.touches[100], 1);
-	assert_int_equal(rfs_view_refresh(s->view, NULL), 0);
+	assert_int_equal(rfs_view_refresh(s->view, false, NULL), 0);
 	expect_bytes(s, 0, s->now.bytes, SIZE);
 	free(want);
 }
@@ -288,15 +288,18 @@ static void a_source_that_changed_needs_a_refresh(void **data)
 	/* A refresh that is refused takes nothing over. */
 	s->policy.take_changed = true;
 	scene_open(s);
-	assert_int_equal(rfs_view_refresh(s->view, NULL), -EBUSY);
+	assert_int_equal(rfs_view_refresh(s->view, false, NULL), -EBUSY);
 	assert_int_equal(rfs_view_close(s->view, NULL), 0);
 	s->view = NULL;
 	s->policy.take_changed = false;
 	assert_int_equal(try_open(s, &err), -ESTALE);
 	s->policy.take_changed = true;
 	scene_open(s);
+	/* One that is told to is done, and keeps what was written. */
+	assert_int_equal(rfs_view_refresh(s->view, true, NULL), 0);
+	assert_true(rfs_view_is_written(s->view));
 	assert_int_equal(rfs_view_reset(s->view, NULL), 0);
-	assert_int_equal(rfs_view_refresh(s->view, NULL), 0);
+	assert_int_equal(rfs_view_refresh(s->view, false, NULL), 0);
 	s->policy.take_changed = false;
 	scene_reopen(s);
 	expect_bytes(s, 0, s->now.bytes, SIZE);
@@ -349,7 +352,7 @@ static void a_write_covers_exactly_its_bytes(void **data)
 			was_stale += report.items[i].range.len;
 	assert_int_equal(was_stale, 512);
 	rfs_report_fini(&report);
-	assert_int_equal(rfs_view_refresh(s->view, NULL), -EBUSY);
+	assert_int_equal(rfs_view_refresh(s->view, false, NULL), -EBUSY);
 	assert_int_equal(rfs_view_reset(s->view, NULL), 0);
 	memcpy(want + 10001, s->now.bytes + 10001, 1000);
 	memcpy(want + 10240, s->before.bytes + 10240, 512);
@@ -423,7 +426,7 @@ static void a_shorter_base_takes_nothing_away(void **data)
 	expect_bytes(s, 128 << 10, s->now.bytes + (128 << 10), 4096);
 	assert_int_equal(rfs_view_size(s->view), SIZE + 4096);
 	assert_int_equal(rfs_view_reset(s->view, NULL), 0);
-	assert_int_equal(rfs_view_refresh(s->view, NULL), 0);
+	assert_int_equal(rfs_view_refresh(s->view, false, NULL), 0);
 	scene_reopen(s);
 	assert_int_equal(rfs_view_size(s->view), SIZE);
 }
@@ -440,7 +443,7 @@ static void the_size_stays_as_it_was_first_read(void **data)
 	assert_int_equal(rfs_view_size(s->view), SIZE);
 	expect_bytes(s, 4096, s->before.bytes + 4096, 512);
 	expect_lost(s, 128 << 10, 512);
-	assert_int_equal(rfs_view_refresh(s->view, NULL), 0);
+	assert_int_equal(rfs_view_refresh(s->view, false, NULL), 0);
 	scene_reopen(s);
 	assert_int_equal(rfs_view_size(s->view), 128 << 10);
 }
