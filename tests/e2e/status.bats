@@ -156,6 +156,13 @@ wanted()
 	run -3 status
 	[[ $output = *"DAMAGED: 65.5 kB of what was rescued fail their digest"* ]]
 	[ "$(source_of bm0002 .rescued.damaged <"$MNT/status.json")" -eq 65536 ]
+	# The next mount knows it, and serves it no more than this one.
+	rescue_umount "$W"
+	run -3 status
+	[[ $output = *"DAMAGED: 65.5 kB of what was rescued fail their digest"* ]]
+	volume_mount "$W"
+	client head -c 1M "$IMAGE" >"$W/is" || true
+	run ! grep -q spoilt "$W/is"
 }
 
 @test "wrong words, and a state that is not there" {

@@ -1,0 +1,96 @@
+#!/usr/bin/env bats
+# What is kept of what is read off a dying disk, by its own counters: all of it, what
+# comes after the first error, or none of it; and across restarts.  A bad sector is
+# not asked for again, whatever is kept.
+bats_require_minimum_version 1.5.0
+
+load lib/common
+load lib/disk
+load lib/mount
+load lib/volume
+
+M=$((1 << 20))
+BEFORE=$M BAD=$((8 * M)) AFTER=$((16 * M))
+
+setup_file()
+{
+	need_disk jq setfattr
+	export V=$BATS_FILE_TMPDIR/v
+	mkdir -p "$V"
+	volume_make "$V"
+}
+
+setup()
+{
+	W=$BATS_TEST_TMPDIR/w
+	mkdir -p "$W"
+}
+
+teardown()
+{
+	volume_detach "$W"
+}
+
+# The bytes of the disk at OFF, 4096 of them.
+piece()
+{
+	client dd if="$IMAGE" bs=4096 skip=$(($1 / 4096)) count=1 status=none
+}
+
+touches()
+{
+	disk_touches "$W/disk" "$1"
+}
+
+right()
+{
+	piece "$1" | cmp -n 4096 -i "0:$1" - "$V/host.img"
+}
+
+# Three mounts under one mode: before any error, past it, and once more; sets
+# KEPT, what the store has in the end.
+three_mounts()
+{
+	volume_attach "$W" "$V" <<<"eio $BAD 512"
+	sed -i "s/^kind = damaged/&\nstore = $1/" "$W/site.conf"
+	volume_mount "$W"
+	right "$BEFORE"
+	rescue_umount "$W"
+	volume_mount "$W"
+	right "$BEFORE"
+	piece "$BAD" >/dev/null
+	right "$AFTER"
+	found=$(touches "$BAD")
+	[ "$found" -ge 1 ]
+	[ "$found" -le 2 ]
+	rescue_umount "$W"
+	volume_mount "$W"
+	right "$AFTER"
+	piece "$BAD" >/dev/null
+	[ "$(touches "$BAD")" -eq "$found" ]
+	[ "$(jq -r '.sources[] | select(.source == "bm0002") | .store' \
+		"$MNT/status.json")" = "$1" ]
+	KEPT=$(jq '.sources[] | select(.source == "bm0002") | .rescued.kept' \
+		"$MNT/status.json")
+}
+
+@test "store = on: nothing that was delivered is asked for again" {
+	three_mounts on
+	[ "$(touches "$BEFORE")" -eq 1 ]
+	[ "$(touches "$AFTER")" -eq 1 ]
+	[ "$KEPT" -ge $((3 * 4096 - 512)) ]
+}
+
+@test "store = auto: nothing that was delivered since the first error is" {
+	three_mounts auto
+	[ "$(touches "$BEFORE")" -eq 2 ]
+	[ "$(touches "$AFTER")" -eq 1 ]
+	[ "$KEPT" -ge 4096 ]
+}
+
+@test "store = off: nothing is kept, and what is bad is known all the same" {
+	three_mounts off
+	[ "$(touches "$BEFORE")" -eq 2 ]
+	[ "$(touches "$AFTER")" -eq 2 ]
+	[ "$KEPT" -eq 0 ]
+}
