@@ -404,7 +404,9 @@ host_offset()
 	[[ $output = *"stays as it is"* ]]
 	view --damaged "$BM" --backup "$BACKUP"
 	cmp -n 512 <(sector 0) /dev/zero
-	sector "$SPOT" | cmp -n 512 -i "0:$SPOT" - "$TRUTH/april-ci/disk.raw"
+	sector "$SPOT" >"$T/now"
+	disk_faults "$W" <"$T/faults"
+	cmp -n 512 -i "0:$SPOT" "$T/now" "$TRUTH/april-ci/disk.raw"
 	run -2 client "$RESCUEFS" reset --force "${sources[@]}" april-ci/disk
 }
 
