@@ -10,12 +10,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,11 +30,15 @@
 
 #define THREADS 4
 
+#define PREFIX "rescuefs-scratch-"
+#define TRIES  16
+
 struct rfs_scratch {
 	struct rfs_scratch_file file;
 	struct rfs_reader *base;
 	struct rfs_state *state;
-	char *dir; /* of our own; the mount and the state lie in it */
+	char *dir;  /* of our own; the mount and the state lie in it */
+	int dir_fd; /* locked: it is in use; -1 until then */
 	char *mountpoint;
 	char *path;
 	struct fuse_session *se;
@@ -49,22 +55,119 @@ const char *rfs_scratch_dir(void)
 	return dir && *dir ? dir : "/var/tmp";
 }
 
+static int remove_one(const char *path,
+		      const struct stat *st __attribute__((unused)),
+		      int kind __attribute__((unused)),
+		      struct FTW *ftw __attribute__((unused)))
+{
+	return remove(path) < 0 ? errno : 0;
+}
+
+/* 0 or an errno. */
+static int remove_tree(const char *dir, const char *mountpoint)
+{
+	/* It goes on where it met the mount of a connection that someone else
+	 * cut off: libfuse leaves such a one, and so does a kill -9. */
+	int r = rmdir(mountpoint) < 0 && errno == EBUSY &&
+				umount2(mountpoint, MNT_DETACH) < 0
+			? errno
+			: 0;
+
+	if (r == 0)
+		r = nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	return r < 0 ? errno : r;
+}
+
+/* A directory of ours that nobody has locked; its descriptor, with the lock. */
+static int lock_left(const char *dir)
+{
+	struct stat st;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+	    (st.st_mode & 07777) == 0700 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* What a process left that was killed.  What cannot be taken away stays; a want of
+ * memory leaves it for the next time. */
+static void sweep(const char *dir)
+{
+	RFS_CLEANUP_FREE char *pattern = NULL;
+	glob_t found = { 0 };
+
+	if (asprintf(&pattern, "%s/" PREFIX "??????", dir) < 0) {
+		pattern = NULL;
+		return;
+	}
+	if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		RFS_CLEANUP_FREE char *mountpoint = NULL;
+		int fd = lock_left(found.gl_pathv[i]);
+
+		if (fd < 0)
+			continue;
+		if (asprintf(&mountpoint, "%s/mnt", found.gl_pathv[i]) < 0)
+			mountpoint = NULL;
+		else
+			remove_tree(found.gl_pathv[i], mountpoint);
+		close(fd);
+	}
+	globfree(&found);
+}
+
+/* Whoever sweeps may have taken it for one that was left, before it was locked:
+ * then it is gone, and -EAGAIN returned. */
+static int lock_dir(struct rfs_scratch *s, const char *made)
+{
+	struct stat st;
+
+	s->dir_fd = open(made, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dir_fd < 0)
+		return errno == ENOENT ? -EAGAIN : -errno;
+	if (flock(s->dir_fd, LOCK_EX) == 0 && fstat(s->dir_fd, &st) == 0 &&
+	    st.st_nlink > 0)
+		return 0;
+	close(s->dir_fd);
+	s->dir_fd = -1;
+	return -EAGAIN;
+}
+
+static int make_locked(struct rfs_scratch *s, const char *dir, char **ret)
+{
+	int r = -EAGAIN;
+
+	for (int tries = 0; tries < TRIES && r == -EAGAIN; tries++) {
+		free(*ret);
+		if (asprintf(ret, "%s/" PREFIX "XXXXXX", dir) < 0) {
+			*ret = NULL;
+			return -ENOMEM;
+		}
+		r = mkdtemp(*ret) ? lock_dir(s, *ret) : -errno;
+	}
+	return r;
+}
+
 static int make_dir(struct rfs_scratch *s, const char *dir,
 		    struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *made = NULL;
+	int r;
 
 	if (!dir)
 		dir = rfs_scratch_dir();
-	if (asprintf(&made, "%s/rescuefs-scratch-XXXXXX", dir) < 0) {
-		made = NULL;
-		return rfs_no_memory(err);
-	}
-	if (!mkdtemp(made))
-		return rfs_fail(err, errno,
+	sweep(dir);
+	r = make_locked(s, dir, &made);
+	if (r < 0)
+		return rfs_fail(err, -r,
 				"no room for a throw-away disk in %s: %s; "
 				"TMPDIR names another directory",
-				dir, strerror(errno));
+				dir, strerror(-r));
 	s->dir = realpath(made, NULL);
 	if (!s->dir) {
 		rmdir(made);
@@ -189,7 +292,7 @@ int rfs_scratch_open(const struct rfs_scratch_config *config,
 
 	if (!s)
 		return rfs_no_memory(err);
-	s->stop_fd = -1;
+	s->stop_fd = s->dir_fd = -1;
 	s->base = rfs_reader_ref(config->base);
 	s->file.is_direct = config->is_direct;
 	r = make_dir(s, config->dir, err);
@@ -227,32 +330,16 @@ static void stop(struct rfs_scratch *s)
 	close(s->stop_fd);
 }
 
-static int remove_one(const char *path,
-		      const struct stat *st __attribute__((unused)),
-		      int kind __attribute__((unused)),
-		      struct FTW *ftw __attribute__((unused)))
-{
-	return remove(path) < 0 ? errno : 0;
-}
-
 static int remove_dir(const struct rfs_scratch *s, struct rfs_error *err)
 {
-	/* It goes on where it met the mount of a connection that someone else
-	 * cut off: libfuse leaves such a one. */
-	int r = rmdir(s->mountpoint) < 0 && errno == EBUSY &&
-				umount2(s->mountpoint, MNT_DETACH) < 0
-			? errno
-			: 0;
+	int r = remove_tree(s->dir, s->mountpoint);
 
 	if (r == 0)
-		r = nftw(s->dir, remove_one, 8,
-			 FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-	if (r == 0)
 		return 0;
-	return rfs_fail(err, r > 0 ? r : errno,
+	return rfs_fail(err, r,
 			"%s is left behind: %s; unmount what is mounted in it "
 			"and remove it",
-			s->dir, strerror(r > 0 ? r : errno));
+			s->dir, strerror(r));
 }
 
 int rfs_scratch_close(struct rfs_scratch *s, struct rfs_error *err)
@@ -272,6 +359,8 @@ int rfs_scratch_close(struct rfs_scratch *s, struct rfs_error *err)
 	rfs_state_close(s->state);
 	if (s->dir)
 		r = remove_dir(s, err);
+	if (s->dir_fd >= 0)
+		close(s->dir_fd);
 	rfs_reader_unref(s->base);
 	free(s->path);
 	free(s->mountpoint);

@@ -10,6 +10,7 @@
 #include "core/vec.h"
 #include "core/withhold.h"
 #include "ext/differences.h"
+#include "ext/ext.h"
 #include "fs/scratch.h"
 #include "tools/check.h"
 #include "tools/place.h"
@@ -87,17 +88,22 @@ static int look_at(struct rfs_advice *a, struct rfs_advice_candidate *c,
 	return r;
 }
 
-/* The same report without its older blocks. */
-static int withheld_report(const struct rfs_report *from,
-			   struct rfs_report *ret, bool *ret_any)
+/* An older block without those parts of it that 'data' does not name. */
+static int withhold_item(const struct rfs_report_item *from,
+			 const struct rfs_extmap *data, struct rfs_report *ret,
+			 bool *ret_any)
 {
 	struct rfs_report_item item;
+	struct rfs_run run;
 	int r = 0;
 
-	*ret_any = false;
-	for (size_t i = 0; i < from->count && r == 0; i++) {
-		item = from->items[i];
-		if (item.state == RFS_STALE) {
+	for (uint64_t off = from->range.off;
+	     off < rfs_range_end(from->range) && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run = rfs_extmap_find_in(data, off, from->range);
+		item = *from;
+		item.range = run.range;
+		if (!run.value) {
 			item.state = item.was = RFS_LOST;
 			item.origin = NULL;
 			*ret_any = true;
@@ -107,29 +113,80 @@ static int withheld_report(const struct rfs_report *from,
 	return r;
 }
 
+/* The same report without its older blocks, but where 'data' has a value. */
+static int withheld_report(const struct rfs_report *from,
+			   const struct rfs_extmap *data,
+			   struct rfs_report *ret, bool *ret_any)
+{
+	int r = 0;
+
+	*ret_any = false;
+	for (size_t i = 0; i < from->count && r == 0; i++)
+		r = from->items[i].state == RFS_STALE
+			    ? withhold_item(&from->items[i], data, ret, ret_any)
+			    : rfs_report_add(ret, &from->items[i]);
+	return r;
+}
+
+/* Nothing, if it is no other than the merged disk as it is. */
 static int look_withheld(struct rfs_advice *a, struct rfs_subject *s,
-			 const struct rfs_report *report, struct rfs_error *err)
+			 const struct rfs_report *report, enum rfs_fill fill,
+			 const struct rfs_extmap *data, struct rfs_error *err)
 {
 	RFS_CLEANUP_READER struct rfs_reader *disk = NULL;
 	struct rfs_error why = RFS_ERROR_INIT;
 	struct rfs_advice_candidate *c;
 	struct rfs_report without = { 0 };
 	bool any;
-	int r = withheld_report(report, &without, &any);
+	int r = withheld_report(report, data, &without, &any);
 
 	if (r == 0 && any) {
 		c = add(a);
-		r = c ? rfs_withhold_open(rfs_subject_merged(s), report, &disk,
-					  err)
+		r = c ? rfs_withhold_open(rfs_subject_merged(s), &without,
+					  &disk, err)
 		      : -ENOMEM;
 		if (r == 0) {
-			c->is_merged = c->withholds = true;
+			c->is_merged = true;
+			c->fill = fill;
 			r = excuse(c, look_at(a, c, disk, &without, &why), &why,
 				   err);
 		}
 	}
+	rfs_reader_unref(RFS_STEAL(disk));
 	rfs_report_fini(&without);
 	return r == -ENOMEM ? rfs_no_memory(err) : r;
+}
+
+static bool has_stale(const struct rfs_report *report)
+{
+	for (size_t i = 0; i < report->count; i++)
+		if (report->items[i].state == RFS_STALE)
+			return true;
+	return false;
+}
+
+/* As a mount does: by the freshest copy's tables alone, and where they cannot be
+ * had nothing is data. */
+static int look_at_fills(struct rfs_advice *a, struct rfs_subject *s,
+			 const struct rfs_report *report, struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *fresh = NULL;
+	struct rfs_extmap data = { 0 }, none = { 0 };
+	int r = 0;
+
+	if (!has_stale(report))
+		return 0;
+	if (rfs_subject_copy(s, &a->disk->copies[0], &fresh, NULL) == 0)
+		r = rfs_ext_data(fresh, &data, NULL);
+	if (rfs_is_own_want(r))
+		r = rfs_fail(err, -r, "no room to look at %s",
+			     rfs_subject_name(s));
+	else
+		r = look_withheld(a, s, report, RFS_FILL_DATA, &data, err);
+	if (r == 0)
+		r = look_withheld(a, s, report, RFS_FILL_NONE, &none, err);
+	rfs_extmap_fini(&data);
+	return r;
 }
 
 /* Its tables first, so that what they are is in the report. */
@@ -165,7 +222,7 @@ static int look_merged(struct rfs_advice *a, struct rfs_subject *s,
 	if (r == 0)
 		r = rfs_subject_report(s, &report, err);
 	if (r == 0)
-		r = look_withheld(a, s, &report, err);
+		r = look_at_fills(a, s, &report, err);
 	rfs_report_fini(&report);
 	return r;
 }

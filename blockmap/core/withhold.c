@@ -9,11 +9,11 @@ struct withhold {
 	const struct rfs_report *report;
 };
 
-static int read_part(struct withhold *w, struct rfs_range part, bool is_stale,
+static int read_part(struct withhold *w, struct rfs_range part, bool is_lost,
 		     uint8_t *buf, struct rfs_ranges *bad,
 		     struct rfs_error *err)
 {
-	if (!is_stale)
+	if (!is_lost)
 		return rfs_reader_read(w->below, part, buf, bad, err);
 	if (rfs_ranges_add(bad, part) < 0)
 		return rfs_no_memory(err);
@@ -31,13 +31,13 @@ static int withhold_read(void *state, struct rfs_range range, void *buf,
 
 	for (; at < end; i++) {
 		struct rfs_range part = rfs_range_to(at, end);
-		bool is_stale = false;
+		bool is_lost = false;
 
 		if (i < w->report->count) {
 			part = rfs_range_cut(part, w->report->items[i].range);
-			is_stale = w->report->items[i].state == RFS_STALE;
+			is_lost = w->report->items[i].state == RFS_LOST;
 		}
-		r = read_part(w, part, is_stale,
+		r = read_part(w, part, is_lost,
 			      (uint8_t *)buf + (at - range.off), bad, err);
 		if (r < 0 && !rfs_read_is_partial(r))
 			return r;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* withhold.h - a merged disk as it would be without its older blocks.
+/* withhold.h - a merged disk as it would be without some of its blocks.
  *
- * What a report calls stale cannot be read through it: that is fill = none, for
- * a look at it, without a choice being made or forgotten.
+ * What a report calls lost cannot be read through it, whether or not it is: that
+ * is fill = none or data, for a look at it, without a choice being made or
+ * forgotten.
  */
 #ifndef RESCUEFS_CORE_WITHHOLD_H
 #define RESCUEFS_CORE_WITHHOLD_H

@@ -14,8 +14,14 @@
 
 const char *rfs_advice_name(const struct rfs_advice_candidate *c)
 {
+	static const char *const merged[] = {
+		[RFS_FILL_ALL] = "merged",
+		[RFS_FILL_DATA] = "merged, fill = data",
+		[RFS_FILL_NONE] = "merged, fill = none",
+	};
+
 	if (c->is_merged)
-		return c->withholds ? "merged, fill = none" : "merged";
+		return merged[c->fill];
 	return c->copy->source->origin.name;
 }
 
@@ -54,7 +60,7 @@ static const struct rfs_advice_candidate *best_copy(const struct rfs_advice *a)
 static const struct rfs_advice_candidate *merged_of(const struct rfs_advice *a)
 {
 	for (size_t i = 0; i < a->count; i++)
-		if (a->items[i].is_merged && !a->items[i].withholds)
+		if (a->items[i].is_merged && a->items[i].fill == RFS_FILL_ALL)
 			return &a->items[i];
 	return NULL;
 }

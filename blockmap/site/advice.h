@@ -26,7 +26,7 @@ struct rfs_advice_check {
 
 struct rfs_advice_candidate {
 	bool is_merged;
-	bool withholds;		     /* merged, without older blocks */
+	enum rfs_fill fill; /* of merged: where older blocks stand in */
 	const struct rfs_copy *copy; /* of one that is not merged */
 	char why[RFS_ERROR_MAX];     /* why it cannot be had, or "" */
 	/* Bytes that matter, and those of them that are tables. */
@@ -54,7 +54,7 @@ struct rfs_advice {
 /* Applies the rule: fills in choice and reason. */
 void rfs_advice_judge(struct rfs_advice *a);
 
-/* "merged", "merged, fill = none", "backup". */
+/* "merged", "merged, fill = data", "merged, fill = none", "backup". */
 const char *rfs_advice_name(const struct rfs_advice_candidate *c);
 
 /* 'mountpoint' is of a mount that shows the disk, or NULL.  -EIO if 'out'

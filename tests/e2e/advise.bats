@@ -7,6 +7,7 @@ load lib/disk
 load lib/nova
 load lib/scene
 load lib/mount
+load lib/volume
 
 setup_file()
 {
@@ -28,6 +29,9 @@ setup()
 
 teardown()
 {
+	if [[ -d $W/vol ]]; then
+		volume_detach "$W/vol"
+	fi
 	rescue_umount "$W"
 }
 
@@ -156,5 +160,79 @@ interrupt_once()
 		n=$((n + 1))
 		((n < 20))
 	done
+	nothing_is_left
+}
+
+# Killed while its throw-away disk is mounted, it leaves that.
+kill_once()
+{
+	local pid
+
+	"$RESCUEFS" advise --damaged "$BM" --backup "$BACKUP" \
+		--state "$W/state" april-ci/disk >/dev/null 3>&- 4>&- &
+	pid=$!
+	until grep -q "$TMPDIR" /proc/self/mounts; do
+		! is_gone "$pid" || return
+	done
+	kill -KILL "$pid"
+	wait_until 60 is_gone "$pid"
+	grep -q "$TMPDIR" /proc/self/mounts
+}
+
+@test "what a kill -9 leaves is taken away by the next, and nothing else" {
+	local n=0
+
+	until kill_once; do
+		n=$((n + 1))
+		((n < 20))
+	done
+	# One that another process has is not touched, nor what only looks like it.
+	mkdir -m 700 "$TMPDIR/rescuefs-scratch-inuse1"
+	mkdir -m 755 "$TMPDIR/rescuefs-scratch-other1"
+	flock "$TMPDIR/rescuefs-scratch-inuse1" \
+		timeout 100 "$RESCUEFS" advise --damaged "$BM" \
+		--backup "$BACKUP" --state "$W/state" april-ci/disk >/dev/null
+	rmdir "$TMPDIR/rescuefs-scratch-inuse1" "$TMPDIR/rescuefs-scratch-other1"
+	nothing_is_left
+}
+
+# The sums of rescuefs losses as a candidate has them.
+sums()
+{
+	jq -c '.sums | [(.lost | .data + .tables + .unknown), .lost.tables,
+		(.stale | .data + .tables + .unknown), .stale.tables]' "$1"
+}
+
+@test "older blocks in files alone: as fill = data would have them" {
+	local v=$W/v
+
+	mkdir -p "$v" "$W/vol"
+	volume_make "$v"
+	{
+		echo "eio $(at_block "$v/host.img" /changed/5 2) 1536"
+		echo "eio $(at_block "$v/host.img" /many 1) 512"
+		echo "eio $(at_inode "$v/host.img" /kept/3 |
+			awk '{ print int($1 / 512) * 512 }') 512"
+	} >"$v/faults"
+	volume_attach "$W/vol" "$v" <"$v/faults"
+	# All of it is read, under either rule.
+	client "$RESCUEFS" compare --no-files "$W/vol/site.conf" "$VOL" \
+		>/dev/null || [ $? -eq 1 ]
+	client "$RESCUEFS" compare --no-files --fill data --state "$W/other" \
+		"$W/vol/site.conf" "$VOL" >/dev/null || [ $? -eq 1 ]
+	run --separate-stderr client "$RESCUEFS" advise --json \
+		"$W/vol/site.conf" "$VOL"
+	[ "$status" -le 1 ]
+	client "$RESCUEFS" losses --json --fill data --state "$W/other" \
+		"$W/vol/site.conf" "$VOL" >"$W/losses" || [ $? -eq 1 ]
+	[ "$(jq -c '.candidates[] | select(.name == "merged, fill = data") |
+		[.lost, .lost_tables, .stale, .stale_tables]' <<<"$output")" = \
+		"$(sums "$W/losses")" ]
+	[ "$(candidate "merged, fill = data" .stale)" -eq 1536 ]
+	[ "$(candidate "merged, fill = data" .stale_tables)" -eq 0 ]
+	[ "$(candidate "merged, fill = data" .lost_tables)" -ge 1024 ]
+	[ "$(candidate "merged, fill = none" .stale)" -eq 0 ]
+	[ "$(candidate merged .stale_tables)" -ge 1024 ]
+	volume_detach "$W/vol"
 	nothing_is_left
 }
