@@ -72,12 +72,14 @@ static struct sign sign_of(const struct rfs_disk *disk,
 		set_letter(&sign, letter, stale[source], 16);
 		break;
 	case RFS_UNPROVED:
-		set(&sign, look, "%", "%", 170, 231);
+		set(&sign, look, "&", "&", 170, 231);
 		break;
 	case RFS_FRESH:
 		/* The first source's is the plain case. */
 		if (key->suspect)
 			set(&sign, look, "!", "!", 201, 231);
+		else if (key->healed_by)
+			set(&sign, look, "~", "~", 37, 16);
 		else if (letter == 'A')
 			set(&sign, look, "=", look->has_colour ? " " : "\u2588",
 			    fresh[0], 16);

@@ -11,7 +11,7 @@ load lib/volume
 
 setup_file()
 {
-	need_scene
+	need_scene sfdisk setfattr
 	scene_attach "$BATS_FILE_TMPDIR/bm"
 }
 
@@ -234,5 +234,66 @@ sums()
 	[ "$(candidate "merged, fill = none" .stale)" -eq 0 ]
 	[ "$(candidate merged .stale_tables)" -ge 1024 ]
 	volume_detach "$W/vol"
+	nothing_is_left
+}
+
+# plain_site FILE: it is a volume of a damaged host, and of its backup the day before.
+plain_site()
+{
+	mkdir -p "$W/vg" "$W/lv"
+	cp --sparse=always "$1" "$W/vg/$VOL"
+	cp --sparse=always "$1" "$W/lv/$VOL"
+	touch -d 2013-05-10T03:00:00Z "$W/lv/$VOL"
+	cat >"$W/site.conf" <<-EOT
+	[site]
+	state = $W/state
+	[source bm]
+	kind = damaged
+	volumes = $W/vg
+	[source lv]
+	kind = backup
+	host = bm
+	volumes = $W/lv
+	EOT
+}
+
+@test "a disk with partitions: e2fsck is run on each filesystem in its place" {
+	local n fixed=0
+
+	truncate -s 40M "$W/raw"
+	printf '%s\n' 'label: gpt' 'start=2048, size=30720' \
+		'start=34816, size=30720' | sfdisk -q "$W/raw"
+	for n in 2048 34816; do
+		mkfs.ext4 -q -b 1024 -E "offset=$((n * 512))" "$W/raw" 15360
+	done
+	# Something to mend in the second one.
+	debugfs -w -R 'set_super_value free_blocks_count 17' \
+		"$W/raw?offset=$((34816 * 512))" 2>/dev/null
+	plain_site "$W/raw"
+	run -0 --separate-stderr client "$RESCUEFS" advise --json \
+		"$W/site.conf" "$VOL"
+	for n in 2048 34816; do
+		fixed=$((fixed + $(e2fsck -fy "$W/raw?offset=$((n * 512))" 2>&1 |
+			grep -o '? yes' | wc -l)))
+	done
+	[ "$fixed" -gt 0 ]
+	for n in merged lv; do
+		[ "$(candidate "$n" .e2fsck.fixed)" -eq "$fixed" ]
+		[ "$(candidate "$n" .e2fsck.first)" -eq 1 ]
+		[ "$(candidate "$n" .e2fsck.final)" -eq 0 ]
+	done
+	[ "$(jq -r .recommend <<<"$output")" = merged ]
+	nothing_is_left
+}
+
+@test "what is no ext filesystem gets the answer by blocks, and says so" {
+	seeded_bytes noext $((4 << 20)) >"$W/raw"
+	plain_site "$W/raw"
+	run -0 --separate-stderr client "$RESCUEFS" advise --json \
+		"$W/site.conf" "$VOL"
+	jq -e '(.ext | not) and all(.candidates[]; .e2fsck == null)' \
+		<<<"$output"
+	[ "$(jq -r .recommend <<<"$output")" = merged ]
+	jq -e '.commands | all(test("e2fsck") | not)' <<<"$output"
 	nothing_is_left
 }

@@ -123,6 +123,12 @@ is_healed()
 	jq -e '.orphans.bytes > 4194304 and .orphans.partial' "$JSON"
 	client grep -q 'healed by the tables of backup' \
 		"$MNT/instances/$ESSEX/rescue/disk.svg"
+	# A sign of its own, in the picture and in its legend.
+	client "$RESCUEFS" map --plain --state "$STATE" --damaged "$BM" \
+		--backup "$BACKUP" "$ESSEX/disk" >"$T/map"
+	grep -q '^ *~  .* healed by the tables of backup' "$T/map"
+	grep -q '^ *[0-9].*~' "$T/map"
+	run ! grep '^ *=  .* healed' "$T/map"
 }
 
 @test "4 KiB of an L2 table lost" {
