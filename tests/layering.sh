@@ -14,7 +14,7 @@ blockmap/site: core readers site ext
 fs: core site fs
 tools: core readers site ext fs tools'
 
-foreign='sqlite3\.h|zlib\.h|zstd\.h|lzma\.h|bzlib\.h|libxml/.*|jansson\.h|ini\.h|fuse.*\.h|libnbd\.h|libqcow\.h|gcrypt\.h|xxhash\.h|(ext2fs|et|blkid)/.*|seccomp\.h'
+foreign='sqlite3\.h|zlib\.h|zstd\.h|lzma\.h|bzlib\.h|libxml/.*|jansson\.h|ini\.h|fuse.*\.h|libnbd\.h|lib(qcow|bfio)\.h|gcrypt\.h|xxhash\.h|(ext2fs|et|blkid)/.*|seccomp\.h'
 
 # includes ROOT: FOLDER FILE LINE INCLUDED, the last with its quotes.
 includes()

@@ -22,6 +22,7 @@
 #include "fs/session.h"
 #include "site/inventory.h"
 #include "site/open.h"
+#include "tools/password.h"
 #include "tools/place.h"
 #include "tools/settings.h"
 #include "tools/verbs.h"
@@ -388,7 +389,12 @@ static int read_words(struct mount *m, int argc, char **argv,
 	    rfs_settings_has_source(&m->settings))
 		file = NULL;
 	r = rfs_settings_apply(&m->settings, file, &m->site, err);
-	return r < 0 ? r : read_mountpoint(m, argv[argc - 1], err);
+	if (r == 0)
+		r = read_mountpoint(m, argv[argc - 1], err);
+	/* While there is a terminal. */
+	if (r == 0)
+		rfs_ask_passwords(&m->site);
+	return r;
 }
 
 int rfs_verb_mount(int argc, char **argv)

@@ -13,6 +13,7 @@
 
 #include "core/cleanup.h"
 #include "readers/readers.h"
+#include "tools/password.h"
 #include "tools/place.h"
 #include "tools/verbs.h"
 
@@ -132,6 +133,7 @@ static int open_state(struct rfs_target *t,
 	r = rfs_state_open(dir, words->verb, &t->state, err);
 	if (r < 0)
 		return r == -EBUSY ? RFS_EXIT_BUSY : RFS_EXIT_USE;
+	rfs_ask_passwords(&t->site);
 	r = rfs_opener_new(&t->inv, t->state, &t->opener, err);
 	return r < 0 ? RFS_EXIT_SOURCE : RFS_EXIT_FINE;
 }

@@ -28,6 +28,8 @@ struct rfs_nbd_config {
 	 * from the call on, also when it fails. */
 	const char *image;
 	int image_fd;
+	/* And for it, what its secret "password" is; NULL: none. */
+	const char *password;
 };
 
 /* Connects, which may take the deadline.  The strings are copied. */
@@ -37,12 +39,16 @@ int rfs_nbd_open(const struct rfs_nbd_config *config, struct rfs_reader **ret,
 /* A format that qemu-nbd reads for us. */
 bool rfs_is_foreign_format(const char *format);
 
+/* One that needs a password. */
+bool rfs_is_sealed_format(const char *format);
+
 /* The disk in an image of such a format, read by a qemu-nbd that ends with the
  * reader.  'fd' belongs to the reader from the call on, also when it fails.
- * -ENOTSUP: the image would lead to other files. */
-int rfs_foreign_open(int fd, const char *format, const char *name,
-		     const struct rfs_origin *origin, struct rfs_notes *notes,
-		     struct rfs_reader **ret, struct rfs_error *err);
+ * -ENOTSUP: the image would lead to other files.  'password' may be NULL. */
+int rfs_foreign_open(int fd, const char *format, const char *password,
+		     const char *name, const struct rfs_origin *origin,
+		     struct rfs_notes *notes, struct rfs_reader **ret,
+		     struct rfs_error *err);
 
 /* What QEMU makes of an image, or of a chain of them: 'image' is "json:{...}",
  * which names files as /proc/PID/fd/N of ours, and which the caller has seen to

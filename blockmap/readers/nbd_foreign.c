@@ -16,6 +16,7 @@
 
 #include "core/cleanup.h"
 #include "readers/nbd.h"
+#include "readers/readers.h"
 
 /* Starting a program takes longer than an answer. */
 #define FOREIGN_DEADLINE_MS 5000
@@ -27,14 +28,39 @@
 /* What QEMU's block/vmdk.c reads of a description. */
 #define DESCRIPTION_MAX (20 * RFS_SECTOR)
 
-static const char *const formats[] = { "vmdk", "vdi", "vhdx" };
+/* How QEMU is told of each: what goes before the file in its description. */
+static const struct foreign {
+	const char *format, *driver, *options;
+	bool is_sealed;
+} formats[] = {
+	{ "vmdk", "vmdk", "\"backing\":null,", false },
+	{ "vdi", "vdi", "", false },
+	{ "vhdx", "vhdx", "", false },
+	{ "luks", "luks", "\"key-secret\":\"password\",", true },
+	{ "qcow2-luks", "qcow2",
+	  "\"backing\":null,\"encrypt\":{\"format\":\"luks\","
+	  "\"key-secret\":\"password\"},",
+	  true },
+};
+
+static const struct foreign *find_format(const char *format)
+{
+	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++)
+		if (!strcmp(formats[i].format, format))
+			return &formats[i];
+	return NULL;
+}
 
 bool rfs_is_foreign_format(const char *format)
 {
-	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++)
-		if (!strcmp(formats[i], format))
-			return true;
-	return false;
+	return find_format(format);
+}
+
+bool rfs_is_sealed_format(const char *format)
+{
+	const struct foreign *f = find_format(format);
+
+	return f && f->is_sealed;
 }
 
 /* As execvp would find it. */
@@ -107,10 +133,61 @@ static int check_vmdk(int fd, const char *name, struct rfs_error *err)
 			name);
 }
 
-int rfs_foreign_open(int fd, const char *format, const char *name,
-		     const struct rfs_origin *origin, struct rfs_notes *notes,
-		     struct rfs_reader **ret, struct rfs_error *err)
+/* Of a qcow2 image only its own clusters are read: what another file holds would
+ * be zeros, or be opened by name. */
+static int check_luks(int fd, const char *name, struct rfs_error *err)
 {
+	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
+	struct rfs_qcow2_info info;
+	int copy = dup(fd), r;
+	bool is_luks, is_alone;
+
+	if (copy < 0)
+		return rfs_fail(err, errno, "%s: %s", name, strerror(errno));
+	r = rfs_file_open(copy, false, name, NULL, &file, err);
+	if (r == 0)
+		r = rfs_qcow2_info(file, &info, err);
+	if (r < 0)
+		return r;
+	is_luks = info.is_luks;
+	is_alone = !info.backing_file && !info.has_data_file;
+	rfs_qcow2_info_fini(&info);
+	if (!is_luks)
+		return rfs_fail(err, EINVAL,
+				"%s is not encrypted with LUKS; say 'format = "
+				"qcow2'",
+				name);
+	if (is_alone)
+		return 0;
+	return rfs_fail(err, ENOTSUP,
+			"%s needs another file, which is not opened; convert "
+			"it with qemu-img",
+			name);
+}
+
+static int check_image(int fd, const struct foreign *f, const char *password,
+		       const char *name, struct rfs_error *err)
+{
+	int r = find_server(err);
+
+	if (r < 0)
+		return r;
+	if (f->is_sealed && !password)
+		return rfs_fail(err, EINVAL,
+				"%s needs a password: say 'password_file', or "
+				"'password = ask', in its [disk] section",
+				name);
+	if (!strcmp(f->format, "vmdk"))
+		return check_vmdk(fd, name, err);
+	return strcmp(f->format, "qcow2-luks") ? 0 : check_luks(fd, name, err);
+}
+
+int rfs_foreign_open(int fd, const char *format, const char *password,
+		     const char *name, const struct rfs_origin *origin,
+		     struct rfs_notes *notes, struct rfs_reader **ret,
+		     struct rfs_error *err)
+{
+	const struct foreign *f = find_format(format);
 	RFS_CLEANUP_FREE char *image = NULL;
 	struct rfs_nbd_config config = {
 		.uri = "",
@@ -120,18 +197,15 @@ int rfs_foreign_open(int fd, const char *format, const char *name,
 		.notes = notes,
 		.deadline_ms = FOREIGN_DEADLINE_MS,
 		.image_fd = fd,
+		.password = f->is_sealed ? password : NULL,
 	};
-	int r = find_server(err);
+	int r = check_image(fd, f, password, name, err);
 
-	if (r == 0 && !strcmp(format, "vmdk"))
-		r = check_vmdk(fd, name, err);
-	if (r == 0 &&
-	    asprintf(&image,
-		     "json:{\"driver\":\"%s\",\"read-only\":true,%s"
-		     "\"file\":{\"driver\":\"file\","
-		     "\"filename\":\"/proc/%d/fd/%d\"}}",
-		     format, strcmp(format, "vmdk") ? "" : "\"backing\":null,",
-		     (int)getpid(), fd) < 0) {
+	if (r == 0 && asprintf(&image,
+			       "json:{\"driver\":\"%s\",\"read-only\":true,%s"
+			       "\"file\":{\"driver\":\"file\","
+			       "\"filename\":\"/proc/%d/fd/%d\"}}",
+			       f->driver, f->options, (int)getpid(), fd) < 0) {
 		image = NULL;
 		r = rfs_no_memory(err);
 	}
@@ -142,9 +216,9 @@ int rfs_foreign_open(int fd, const char *format, const char *name,
 	config.image = image;
 	r = rfs_nbd_open(&config, ret, err);
 	if (r < 0)
-		return rfs_context(err, r,
-				   "%s: " SERVER " does not open it as %s",
-				   name, format);
+		return rfs_context(
+			err, r, "%s: " SERVER " does not open it as %s%s", name,
+			format, f->is_sealed ? "; is the password right?" : "");
 	return 0;
 }
 

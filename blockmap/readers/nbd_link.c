@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,6 +50,8 @@ void rfs_nbd_link_unref(struct rfs_nbd_link *link)
 	free(link->name);
 	if (link->image_fd >= 0)
 		close(link->image_fd);
+	if (link->secret_fd >= 0)
+		close(link->secret_fd);
 	free(link->image);
 	free(link);
 }
@@ -182,7 +185,21 @@ int rfs_nbd_link_status(struct rfs_nbd_link *link, struct rfs_range range,
 	return r;
 }
 
-static int start(struct rfs_nbd_link *link, struct rfs_error *err)
+/* A file of no directory, for one who reads it by its descriptor; or -1. */
+static int keep_secret(const char *password)
+{
+	size_t len = strlen(password);
+	int fd = memfd_create("password", MFD_CLOEXEC);
+
+	if (fd >= 0 && write(fd, password, len) != (ssize_t)len) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static int start(const struct rfs_nbd_config *config, struct rfs_nbd_link *link,
+		 struct rfs_error *err)
 {
 	pthread_condattr_t attr;
 	int r;
@@ -197,7 +214,8 @@ static int start(struct rfs_nbd_link *link, struct rfs_error *err)
 	link->pause_ns = PAUSE_MIN;
 	link->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (link->wake < 0 || !link->uri || !link->export || !link->name ||
-	    (link->image_fd >= 0 && !link->image)) {
+	    (link->image_fd >= 0 && !link->image) ||
+	    (config->password && link->secret_fd < 0)) {
 		rfs_nbd_link_unref(link);
 		return rfs_no_memory(err);
 	}
@@ -224,13 +242,15 @@ int rfs_nbd_link_new(const struct rfs_nbd_config *config,
 		return rfs_no_memory(err);
 	}
 	link->image_fd = config->image ? config->image_fd : -1;
+	link->secret_fd = -1;
 	link->image = config->image ? strdup(config->image) : NULL;
 	link->uri = strdup(config->uri);
 	link->export = strdup(config->export);
 	link->name = strdup(config->name);
 	link->notes = config->notes;
 	link->deadline_ns = config->deadline_ms * MS_NS;
-	r = start(link, err);
+	link->secret_fd = config->password ? keep_secret(config->password) : -1;
+	r = start(config, link, err);
 	if (r < 0)
 		return r;
 	/* The thread's own patience ends first, and tells more. */

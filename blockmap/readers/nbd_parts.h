@@ -49,6 +49,7 @@ struct rfs_nbd_link {
 	char *uri, *export, *name;
 	char *image; /* what a qemu-nbd of our own serves, or NULL */
 	int image_fd;
+	int secret_fd; /* a password for it, or -1 */
 	struct rfs_notes *notes;
 	int64_t deadline_ns;
 	int wake; /* eventfd: there is something to do for the thread */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <libnbd.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -174,8 +175,17 @@ static void lose_by_libnbd(struct rfs_nbd_link *link)
 static int connect_to(struct rfs_nbd_link *link)
 {
 	char program[] = "qemu-nbd", option[] = "--read-only";
-	char *argv[] = { program, option, link->image, NULL };
+	char object[] = "--object", secret[80];
+	char *argv[] = { program, option, link->image, NULL, NULL, NULL };
 
+	snprintf(secret, sizeof(secret),
+		 "secret,id=password,file=/proc/%d/fd/%d", (int)getpid(),
+		 link->secret_fd);
+	if (link->secret_fd >= 0) {
+		argv[2] = object;
+		argv[3] = secret;
+		argv[4] = link->image;
+	}
 	if (link->image)
 		return nbd_aio_connect_systemd_socket_activation(link->nbd,
 								 argv);

@@ -51,9 +51,9 @@ static struct rfs_reader *storage(const struct rfs_qcow2 *q)
 }
 
 /* Past the end of a truncated file nothing is known; zeros would be a guess. */
-static int read_stored(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
-		       uint8_t *buf, struct rfs_ranges *bad,
-		       struct rfs_error *err)
+int rfs_qcow2_stored_read(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
+			  uint8_t *buf, struct rfs_ranges *bad,
+			  struct rfs_error *err)
 {
 	struct rfs_reader *rd = storage(q);
 	struct rfs_range rest = run->guest;
@@ -120,7 +120,9 @@ static int read_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 {
 	switch (run->kind) {
 	case RFS_QCOW2_STORED:
-		return read_stored(q, run, buf, bad, err);
+		if (q->cipher)
+			return rfs_qcow2_sealed_read(q, run, buf, bad, err);
+		return rfs_qcow2_stored_read(q, run, buf, bad, err);
 	case RFS_QCOW2_UNALLOCATED:
 		return read_backing(q, run, buf, bad, err);
 	case RFS_QCOW2_PACKED:
@@ -408,7 +410,10 @@ static int seats_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 	uint64_t off;
 	int r = 0;
 
-	rd = run_home(q, run, &off);
+	/* What it has is not what it reads as. */
+	rd = q->cipher && run->kind == RFS_QCOW2_STORED
+		     ? NULL
+		     : run_home(q, run, &off);
 	guest.len = rd ? run_within(run, rd, off) : 0;
 	rest = rfs_range_to(rfs_range_end(guest), rfs_range_end(run->guest));
 	if (guest.len)
@@ -467,6 +472,7 @@ static void qcow2_close(void *state)
 
 	rfs_qcow2_cache_fini(&q->cache);
 	rfs_qcow2_shelf_fini(&q->shelf);
+	rfs_qcow2_cipher_free(q->cipher);
 	rfs_qcow2_census_free(atomic_load(&q->census));
 	pthread_cond_destroy(&q->counted);
 	pthread_mutex_destroy(&q->counting);
@@ -532,11 +538,12 @@ static int load_l1(struct rfs_qcow2 *q, struct rfs_error *err)
 {
 	const struct rfs_qcow2_header *h = &q->header;
 	uint64_t entries = (h->size >> q->span_bits) + 1;
-	size_t len = 8 * rfs_qcow2_min(entries, h->l1_entries);
+	size_t len = q->l1_skew + 8 * rfs_qcow2_min(entries, h->l1_entries);
 	const char *name = rfs_reader_name(q->file);
 	int r;
 
-	r = rfs_qcow2_table_load(q->file, h->l1_off, len, &q->l1, err);
+	r = rfs_qcow2_table_load(q->file, h->l1_off - q->l1_skew, len, &q->l1,
+				 err);
 	if (r < 0)
 		return rfs_context(err, r, "%s: L1 table", name);
 	if (q->l1.late)
@@ -570,8 +577,43 @@ static void derive(struct rfs_qcow2 *q)
 	q->cluster_bits = h->cluster_bits;
 	q->cluster_size = 1ull << h->cluster_bits;
 	q->entry_size = q->extended ? 16 : 8;
-	q->span_bits = 2 * h->cluster_bits - (q->extended ? 4 : 3);
+	q->span_bits = h->cluster_bits + h->l2_bits;
+	q->l2_size = (uint64_t)q->entry_size << h->l2_bits;
+	q->l1_skew = h->version == 1 ? h->l1_off % RFS_SECTOR : 0;
 	q->file_size = rfs_reader_size(q->file);
+}
+
+static int unlock(struct rfs_qcow2 *q, const char *password,
+		  struct rfs_error *err)
+{
+	const char *name = rfs_reader_name(q->file);
+
+	if (q->header.crypt == RFS_QCOW2_PLAIN)
+		return 0;
+	if (q->header.crypt == RFS_QCOW2_LUKS)
+		return rfs_fail(err, ENOTSUP,
+				"%s: encrypted with LUKS, which qemu-nbd "
+				"reads: say 'format = qcow2-luks' and the "
+				"password in a [disk] section of the site file",
+				name);
+	if (!password)
+		return rfs_fail(err, ENOTSUP,
+				"%s: encrypted with AES: say 'password_file', "
+				"or 'password = ask', in a [disk] section of "
+				"the site file",
+				name);
+	rfs_notes_add(q->notes,
+		      "%s: encrypted with AES, which has nothing to tell a "
+		      "wrong password by: with one, all it gives is nonsense",
+		      name);
+	return rfs_qcow2_cipher_new(password, q->header.size, &q->cipher, err);
+}
+
+bool rfs_qcow2_can_heal(struct rfs_reader *image)
+{
+	struct rfs_qcow2 *q = rfs_qcow2_of(image);
+
+	return q && q->header.version > 1;
 }
 
 static int init(struct rfs_qcow2 *q, const struct rfs_qcow2_parts *parts,
@@ -597,8 +639,11 @@ static int init(struct rfs_qcow2 *q, const struct rfs_qcow2_parts *parts,
 		q->backing = rfs_reader_ref(parts->backing);
 	if (q->has_data_file && parts->data)
 		q->data = rfs_reader_ref(parts->data);
-	if (rfs_qcow2_cache_init(&q->cache, q->cluster_size) < 0)
+	if (rfs_qcow2_cache_init(&q->cache, q->l2_size) < 0)
 		return rfs_no_memory(err);
+	r = unlock(q, parts->password, err);
+	if (r < 0)
+		return r;
 	note_header(q);
 	return load_l1(q, err);
 }

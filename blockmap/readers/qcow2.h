@@ -5,7 +5,8 @@
  * (qcow2_map.c), each of which is bytes in one place: in the image, in the
  * backing image, packed, known to be zero, or nowhere to be found.  The runs
  * come from the L1 and L2 entries (qcow2_table.c); packed clusters are
- * unpacked by qcow2_packed.c; qcow2_suspect.c doubts tables of zeros.
+ * unpacked by qcow2_packed.c; qcow2_aes.c decrypts; qcow2_suspect.c doubts
+ * tables of zeros.
  *
  * Nothing that stands in the image is believed before it is bounded, and no
  * lock is held while a reader below reads.
@@ -39,10 +40,18 @@
 
 enum rfs_qcow2_packing { RFS_QCOW2_ZLIB = 0, RFS_QCOW2_ZSTD = 1 };
 
+enum rfs_qcow2_crypt {
+	RFS_QCOW2_PLAIN = 0,
+	RFS_QCOW2_AES = 1,
+	RFS_QCOW2_LUKS = 2,
+};
+
 /* The header, in the machine's byte order and checked. */
 struct rfs_qcow2_header {
 	uint32_t version;
 	uint32_t cluster_bits;
+	uint32_t l2_bits; /* log2 of the entries of an L2 table */
+	enum rfs_qcow2_crypt crypt;
 	uint32_t length; /* of the header itself */
 	uint64_t size;	 /* of the disk */
 	uint64_t incompatible, autoclear;
@@ -102,7 +111,7 @@ struct rfs_qcow2_l2 {
 	struct rfs_qcow2_l2 *newer, *older; /* in the order of last use */
 };
 
-/* Bounded in tables, which all have the size of a cluster. */
+/* Bounded in tables, which all have one size. */
 struct rfs_qcow2_cache {
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t loaded;
@@ -130,6 +139,7 @@ struct rfs_qcow2_shelf {
 };
 
 struct rfs_qcow2_census;
+struct rfs_qcow2_cipher;
 struct rfs_qcow2_healing;
 
 struct rfs_qcow2 {
@@ -143,12 +153,15 @@ struct rfs_qcow2 {
 	uint32_t cluster_bits;
 	uint32_t entry_size; /* bytes of an L2 entry: 8, or 16 if extended */
 	uint32_t span_bits;  /* log2 of what one L2 table maps */
+	uint64_t l2_size; /* bytes of an L2 table: a cluster but in version 1 */
 	uint64_t cluster_size;
 	uint64_t file_size;
 	struct rfs_qcow2_table l1;
+	uint32_t l1_skew; /* its first entry: version 1 does not align it */
 	bool l1_zero;
 	struct rfs_qcow2_cache cache;
 	struct rfs_qcow2_shelf shelf;
+	struct rfs_qcow2_cipher *cipher; /* NULL: what is stored is plain */
 	atomic_uint noted;     /* bits: which kinds of damage were noted */
 	atomic_flag suspected; /* the doubts were looked into */
 	pthread_mutex_t
@@ -206,7 +219,7 @@ struct rfs_qcow2_entry rfs_qcow2_l2_entry(struct rfs_qcow2 *q,
 					  const struct rfs_qcow2_table *l2,
 					  uint64_t guest);
 
-int rfs_qcow2_cache_init(struct rfs_qcow2_cache *cache, uint64_t cluster_size);
+int rfs_qcow2_cache_init(struct rfs_qcow2_cache *cache, uint64_t l2_size);
 void rfs_qcow2_cache_fini(struct rfs_qcow2_cache *cache);
 /* Tables of which something is lost are read again when they are next wanted. */
 void rfs_qcow2_cache_renew(struct rfs_qcow2_cache *cache);
@@ -238,6 +251,20 @@ struct rfs_qcow2_walk {
 int rfs_qcow2_walk_next(struct rfs_qcow2_walk *walk, struct rfs_qcow2_run *ret,
 			struct rfs_error *err);
 void rfs_qcow2_walk_fini(struct rfs_qcow2_walk *walk);
+
+/* Reads a stored run as it stands in the image.  As a reader's read. */
+int rfs_qcow2_stored_read(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
+			  uint8_t *buf, struct rfs_ranges *bad,
+			  struct rfs_error *err);
+
+/* The same, decrypted by the image's cipher. */
+int rfs_qcow2_sealed_read(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
+			  uint8_t *buf, struct rfs_ranges *bad,
+			  struct rfs_error *err);
+/* For a disk of 'size' bytes; -EFBIG if that is too large for it. */
+int rfs_qcow2_cipher_new(const char *password, uint64_t size,
+			 struct rfs_qcow2_cipher **ret, struct rfs_error *err);
+void rfs_qcow2_cipher_free(struct rfs_qcow2_cipher *cipher);
 
 /* As a reader's spots and tables. */
 int rfs_qcow2_spots(void *state, struct rfs_range range, struct rfs_spots *out,
@@ -281,6 +308,22 @@ static inline uint32_t rfs_qcow2_packed_len(const struct rfs_qcow2 *q,
 
 	return (uint32_t)((sectors + 1) * RFS_SECTOR -
 			  (entry & (RFS_SECTOR - 1)));
+}
+
+/* The same of an entry of version 1, whose PACKED_BIT is the highest. */
+#define RFS_QCOW1_PACKED_BIT (1ull << 63)
+
+static inline uint64_t rfs_qcow1_packed_host(const struct rfs_qcow2 *q,
+					     uint64_t entry)
+{
+	return entry & ((1ull << (63 - q->cluster_bits)) - 1);
+}
+
+static inline uint32_t rfs_qcow1_packed_len(const struct rfs_qcow2 *q,
+					    uint64_t entry)
+{
+	return (uint32_t)(entry >> (63 - q->cluster_bits) &
+			  (q->cluster_size - 1));
 }
 
 static inline uint64_t rfs_qcow2_min(uint64_t a, uint64_t b)

@@ -9,6 +9,7 @@
 #include "readers/readers.h"
 
 #define MAGIC	       0x514649fbu
+#define V1_LENGTH      48u
 #define V2_LENGTH      72u
 #define V3_LENGTH      104u
 #define PACKING_AT     104u
@@ -38,6 +39,28 @@ static uint64_t get64(const uint8_t *p)
 	return be64toh(v);
 }
 
+/* Block/qcow.c of QEMU.  How long the L1 table is follows from the size. */
+static void parse_v1(const uint8_t *p, struct rfs_qcow2_header *h)
+{
+	uint32_t bits;
+
+	h->version = 1;
+	h->backing_off = get64(p + 8);
+	h->backing_len = h->backing_off ? get32(p + 16) : 0;
+	h->size = get64(p + 24);
+	h->cluster_bits = p[32];
+	h->l2_bits = p[33];
+	h->crypt = get32(p + 36);
+	h->l1_off = get64(p + 40);
+	h->length = V1_LENGTH;
+	h->refcount_order = 4;
+	bits = h->cluster_bits + h->l2_bits;
+	if (bits >= 64 || !h->size)
+		return;
+	h->l1_entries = (uint32_t)rfs_qcow2_min(((h->size - 1) >> bits) + 1,
+						UINT32_MAX);
+}
+
 static void parse_v2(const uint8_t *p, struct rfs_qcow2_header *h)
 {
 	h->version = get32(p + 4);
@@ -45,6 +68,7 @@ static void parse_v2(const uint8_t *p, struct rfs_qcow2_header *h)
 	h->backing_len = h->backing_off ? get32(p + 16) : 0;
 	h->cluster_bits = get32(p + 20);
 	h->size = get64(p + 24);
+	h->crypt = get32(p + 32);
 	h->l1_entries = get32(p + 36);
 	h->l1_off = get64(p + 40);
 	h->refcounts_off = get64(p + 48);
@@ -69,23 +93,25 @@ static void parse_v3(const uint8_t *p, struct rfs_qcow2_header *h)
 
 static int check_crypt(const char *name, uint32_t method, struct rfs_error *err)
 {
-	if (!method)
+	if (method <= RFS_QCOW2_LUKS)
 		return 0;
-	if (method > 2)
-		return rfs_fail(err, ENOTSUP,
-				"%s: encrypted with the unknown method "
-				"%" PRIu32,
-				name, method);
 	return rfs_fail(err, ENOTSUP,
-			"%s: encrypted with %s, which this reader does not "
-			"read; decrypt it with qemu-img convert",
-			name, method == 1 ? "AES" : "LUKS");
+			"%s: encrypted with the unknown method %" PRIu32, name,
+			method);
 }
 
 /* What must hold before anything is computed from the numbers. */
 static int check_geometry(const char *name, const struct rfs_qcow2_header *h,
 			  struct rfs_error *err)
 {
+	if (h->version == 1 && (h->cluster_bits > 16 || h->l2_bits < 6 ||
+				h->l2_bits > 13 || h->crypt == RFS_QCOW2_LUKS))
+		return rfs_fail(
+			err, EINVAL,
+			"%s: clusters of 2^%" PRIu32
+			" bytes, tables of 2^%" PRIu32
+			" entries, encryption %d: no version 1 has that",
+			name, h->cluster_bits, h->l2_bits, (int)h->crypt);
 	if (h->cluster_bits < 9 || h->cluster_bits > 21)
 		return rfs_fail(err, EINVAL,
 				"%s: clusters of 2^%" PRIu32
@@ -113,7 +139,9 @@ static int check_geometry(const char *name, const struct rfs_qcow2_header *h,
 static int check_backing(const char *name, const struct rfs_qcow2_header *h,
 			 struct rfs_error *err)
 {
-	uint64_t cluster = 1ull << h->cluster_bits;
+	/* Version 1 puts it wherever it likes. */
+	uint64_t room =
+		h->version == 1 ? RFS_SIZE_MAX : 1ull << h->cluster_bits;
 
 	if (!h->backing_len)
 		return 0;
@@ -122,7 +150,7 @@ static int check_backing(const char *name, const struct rfs_qcow2_header *h,
 				"%s: a backing file name of %" PRIu32
 				" bytes, but 1023 is the most",
 				name, h->backing_len);
-	if (!rfs_range_fits(rfs_range(h->backing_off, h->backing_len), cluster))
+	if (!rfs_range_fits(rfs_range(h->backing_off, h->backing_len), room))
 		return rfs_fail(err, EINVAL,
 				"%s: the backing file name, at %" PRIu64
 				", is not in the header cluster",
@@ -133,8 +161,8 @@ static int check_backing(const char *name, const struct rfs_qcow2_header *h,
 static int check_l1(const char *name, const struct rfs_qcow2_header *h,
 		    struct rfs_error *err)
 {
-	bool extended = h->incompatible & RFS_QCOW2_EXTENDED_L2;
-	uint32_t span_bits = 2 * h->cluster_bits - (extended ? 4 : 3);
+	uint32_t span_bits = h->cluster_bits + h->l2_bits;
+	uint64_t align = h->version == 1 ? 1 : 1ull << h->cluster_bits;
 	uint64_t bytes = (uint64_t)h->l1_entries * 8;
 	uint64_t want = (h->size >> span_bits) +
 			!!(h->size & ((1ull << span_bits) - 1));
@@ -150,7 +178,7 @@ static int check_l1(const char *name, const struct rfs_qcow2_header *h,
 				" entries, but a disk of %" PRIu64
 				" bytes needs %" PRIu64,
 				name, h->l1_entries, h->size, want);
-	if (want && (!h->l1_off || h->l1_off & ((1ull << h->cluster_bits) - 1)))
+	if (want && (h->l1_off < V1_LENGTH || h->l1_off & (align - 1)))
 		return rfs_fail(err, EINVAL,
 				"%s: the L1 table's offset, %" PRIu64
 				", is not that of a cluster",
@@ -285,7 +313,7 @@ static int read_start(struct rfs_reader *file, uint8_t p[RFS_SECTOR],
 	int r;
 
 	memset(p, 0, RFS_SECTOR);
-	if (len < V2_LENGTH)
+	if (len < V1_LENGTH)
 		return rfs_fail(err, EINVAL,
 				"%s: not a qcow2 image: only %" PRIu64 " bytes",
 				rfs_reader_name(file), len);
@@ -299,8 +327,10 @@ static int read_start(struct rfs_reader *file, uint8_t p[RFS_SECTOR],
 	return 0;
 }
 
-static int check_kind(const char *name, const uint8_t *p, struct rfs_error *err)
+static int check_kind(struct rfs_reader *file, const uint8_t *p,
+		      struct rfs_error *err)
 {
+	const char *name = rfs_reader_name(file);
 	uint32_t version = get32(p + 4);
 
 	if (get32(p) != MAGIC)
@@ -308,12 +338,30 @@ static int check_kind(const char *name, const uint8_t *p, struct rfs_error *err)
 				"%s: not a qcow2 image: it does not begin with "
 				"QFI\\xfb",
 				name);
-	if (version < 2 || version > 3)
+	if (version < 1 || version > 3)
 		return rfs_fail(err, ENOTSUP,
 				"%s: qcow version %" PRIu32
-				", but only 2 and 3 are read here",
+				", but only 1, 2 and 3 are read here",
 				name, version);
-	return check_crypt(name, get32(p + 32), err);
+	if (version > 1 && rfs_reader_size(file) < V2_LENGTH)
+		return rfs_fail(err, EINVAL,
+				"%s: not a qcow2 image: only %" PRIu64 " bytes",
+				name, rfs_reader_size(file));
+	return check_crypt(name, get32(p + (version == 1 ? 36 : 32)), err);
+}
+
+static void parse(const uint8_t *p, struct rfs_qcow2_header *h)
+{
+	if (get32(p + 4) == 1) {
+		parse_v1(p, h);
+		return;
+	}
+	parse_v2(p, h);
+	if (h->version >= 3)
+		parse_v3(p, h);
+	/* Senseless cluster_bits are refused before it is used. */
+	h->l2_bits = h->cluster_bits -
+		     (h->incompatible & RFS_QCOW2_EXTENDED_L2 ? 4 : 3);
 }
 
 int rfs_qcow2_header_read(struct rfs_reader *file, struct rfs_qcow2_header *ret,
@@ -326,18 +374,17 @@ int rfs_qcow2_header_read(struct rfs_reader *file, struct rfs_qcow2_header *ret,
 
 	r = read_start(file, p, err);
 	if (!r)
-		r = check_kind(name, p, err);
+		r = check_kind(file, p, err);
 	if (r < 0)
 		return r;
-	parse_v2(p, &h);
-	if (h.version >= 3)
-		parse_v3(p, &h);
+	parse(p, &h);
 	r = check_geometry(name, &h, err);
 	if (!r)
 		r = check_backing(name, &h, err);
 	if (r < 0)
 		return r;
-	r = find_extensions(file, &h, err);
+	if (h.version > 1)
+		r = find_extensions(file, &h, err);
 	if (!r)
 		r = check_incompatible(file, &h, err);
 	if (!r)
@@ -401,6 +448,8 @@ int rfs_qcow2_info(struct rfs_reader *file, struct rfs_qcow2_info *ret,
 	if (r < 0)
 		return r;
 	info.version = h.version;
+	info.is_aes = h.crypt == RFS_QCOW2_AES;
+	info.is_luks = h.crypt == RFS_QCOW2_LUKS;
 	info.cluster_size = 1u << h.cluster_bits;
 	info.virtual_size = h.size;
 	info.has_data_file = h.incompatible & RFS_QCOW2_DATA_FILE;

@@ -391,7 +391,7 @@ bool rfs_qcow2_find_orphans(struct rfs_reader *image, bool count,
 	struct rfs_qcow2 *q = rfs_qcow2_of(image);
 	const struct rfs_qcow2_census *c;
 
-	if (!q)
+	if (!q || q->header.version == 1)
 		return false;
 	c = rfs_qcow2_census_known(q);
 	if (!c && (!count || rfs_qcow2_census_get(q, &c, NULL) < 0))

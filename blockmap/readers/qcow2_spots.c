@@ -61,8 +61,7 @@ static int add_l2(struct rfs_qcow2 *q, struct rfs_spots *out,
 
 	for (uint64_t i = 0; i < n && r == 0; i++)
 		if (rfs_qcow2_l1_entry(q, i, &off) == RFS_QCOW2_STORED)
-			r = add(q->file, rfs_range(off, q->cluster_size), out,
-				err);
+			r = add(q->file, rfs_range(off, q->l2_size), out, err);
 	return r;
 }
 
@@ -76,8 +75,8 @@ static int add_refcounts(struct rfs_qcow2 *q, struct rfs_spots *out,
 	uint64_t entry;
 	int r;
 
-	if (!len || len > REFTABLE_MAX || h->refcounts_off % RFS_SECTOR ||
-	    h->refcounts_off >= q->file_size)
+	if (h->version == 1 || !len || len > REFTABLE_MAX ||
+	    h->refcounts_off % RFS_SECTOR || h->refcounts_off >= q->file_size)
 		return 0;
 	r = add(q->file, rfs_range(h->refcounts_off, len), out, err);
 	if (r == 0)
@@ -100,8 +99,7 @@ int rfs_qcow2_tables(void *state, struct rfs_spots *out, struct rfs_error *err)
 	int r = add(q->file, rfs_range(0, q->cluster_size), out, err);
 
 	if (r == 0)
-		r = add(q->file, rfs_range(q->header.l1_off, q->l1.len), out,
-			err);
+		r = add(q->file, rfs_range(q->l1.off, q->l1.len), out, err);
 	if (r == 0)
 		r = add_l2(q, out, err);
 	if (r == 0)

@@ -50,7 +50,8 @@ void rfs_qcow2_suspect(struct rfs_qcow2 *q)
 {
 	const struct rfs_qcow2_census *c;
 
-	if (atomic_flag_test_and_set(&q->suspected))
+	/* Version 1 has no refcounts. */
+	if (q->header.version == 1 || atomic_flag_test_and_set(&q->suspected))
 		return;
 	if (rfs_qcow2_census_get(q, &c, NULL) == 0)
 		conclude(q, c);

@@ -11,6 +11,7 @@
 
 /* Entry bits. */
 #define L1_RESERVED 0x7f000000000001ffull
+#define L1_COPIED   (1ull << 63)
 #define L2_RESERVED 0x3f000000000001feull /* of a standard cluster */
 #define L2_ZERO	    1ull
 
@@ -173,16 +174,17 @@ enum rfs_qcow2_kind rfs_qcow2_l1_entry(struct rfs_qcow2 *q, uint64_t index,
 	uint64_t guest = index << q->span_bits, entry;
 	int odd;
 
-	if (!rfs_qcow2_table_get(&q->l1, index * 8, &entry))
+	if (!rfs_qcow2_table_get(&q->l1, q->l1_skew + index * 8, &entry))
 		return RFS_QCOW2_UNKNOWN;
 	if (!entry)
 		return RFS_QCOW2_UNALLOCATED;
-	odd = entry & L1_RESERVED
-		      ? ODD_RESERVED
-		      : odd_offset(q, entry & RFS_QCOW2_OFFSET_MASK);
+	if (q->header.version > 1 && !(entry & L1_RESERVED))
+		entry &= ~L1_COPIED;
+	odd = entry & ~RFS_QCOW2_OFFSET_MASK ? ODD_RESERVED
+					     : odd_offset(q, entry);
 	if (odd >= 0)
 		return invalid(q, odd, "L1", entry, guest);
-	*ret_off = entry & RFS_QCOW2_OFFSET_MASK;
+	*ret_off = entry;
 	return RFS_QCOW2_STORED;
 }
 
@@ -259,13 +261,41 @@ static struct rfs_qcow2_entry extended_entry(const struct rfs_qcow2 *q,
 	return e;
 }
 
+/* Version 1 has neither refcounts nor marks: what is not 0 is stored. */
+static struct rfs_qcow2_entry entry_v1(const struct rfs_qcow2 *q,
+				       uint64_t entry)
+{
+	struct rfs_qcow2_entry e = { .kind = RFS_QCOW2_UNALLOCATED, .odd = -1 };
+
+	if (!entry)
+		return e;
+	e.kind = RFS_QCOW2_STORED;
+	e.host = entry;
+	if (!(entry & RFS_QCOW1_PACKED_BIT)) {
+		e.odd = odd_offset(q, entry);
+		return e;
+	}
+	e.kind = RFS_QCOW2_PACKED;
+	e.host = rfs_qcow1_packed_host(q, entry);
+	e.packed = rfs_qcow1_packed_len(q, entry);
+	if (e.host < q->header.length)
+		e.odd = ODD_HEADER;
+	else if (e.host >= q->file_size)
+		e.odd = ODD_BEYOND;
+	else if (!e.packed)
+		e.odd = ODD_RESERVED;
+	return e;
+}
+
 struct rfs_qcow2_entry rfs_qcow2_decode(const struct rfs_qcow2 *q,
 					uint64_t entry, uint64_t bitmap,
 					uint64_t guest)
 {
 	struct rfs_qcow2_entry e = { .odd = ODD_RESERVED };
 
-	if (entry & RFS_QCOW2_PACKED_BIT)
+	if (q->header.version == 1)
+		e = entry_v1(q, entry);
+	else if (entry & RFS_QCOW2_PACKED_BIT)
 		e = packed_entry(q, entry);
 	else if (!(entry & L2_RESERVED))
 		e = q->extended ? extended_entry(q, entry, bitmap, guest)
@@ -304,16 +334,16 @@ struct rfs_qcow2_entry rfs_qcow2_l2_entry(struct rfs_qcow2 *q,
 	return e;
 }
 
-int rfs_qcow2_cache_init(struct rfs_qcow2_cache *cache, uint64_t cluster_size)
+int rfs_qcow2_cache_init(struct rfs_qcow2_cache *cache, uint64_t l2_size)
 {
-	size_t most = CACHE_BYTES / cluster_size;
+	size_t most = CACHE_BYTES / l2_size;
 
 	if (most > CACHE_TABLES)
 		most = CACHE_TABLES;
 	if (most < CACHE_LEAST)
 		most = CACHE_LEAST;
 	cache->most = most;
-	cache->nbuckets = most; /* a power of two, as cluster sizes are */
+	cache->nbuckets = most; /* a power of two, as tables' sizes are */
 	cache->buckets = calloc(cache->nbuckets, sizeof(*cache->buckets));
 	if (!cache->buckets)
 		return -ENOMEM;
@@ -449,7 +479,7 @@ static void note_lost(struct rfs_qcow2 *q, const struct rfs_qcow2_l2 *l2)
 			      "%" PRIu64 " cannot be read, nor what they map",
 			      rfs_reader_name(q->file), rfs_qcow2_table_lost(t),
 			      t->len / RFS_SECTOR, t->off);
-	if (t->len < q->cluster_size)
+	if (t->len < q->l2_size)
 		rfs_notes_add(q->notes,
 			      "%s: the L2 table at %" PRIu64
 			      " is cut off by the end of the file",
@@ -461,8 +491,7 @@ static int load(struct rfs_qcow2 *q, struct rfs_qcow2_l2 *l2,
 {
 	struct rfs_qcow2_cache *c = &q->cache;
 	struct rfs_qcow2_table table;
-	int r = rfs_qcow2_table_load(q->file, l2->off, q->cluster_size, &table,
-				     err);
+	int r = rfs_qcow2_table_load(q->file, l2->off, q->l2_size, &table, err);
 
 	pthread_mutex_lock(&c->lock);
 	l2->loading = false;

@@ -60,8 +60,9 @@ int rfs_mapped_open(struct rfs_reader *below, struct rfs_mapfile *map,
  * other. */
 const struct rfs_reader *rfs_mapped_below(const struct rfs_reader *rd);
 
-/* A qcow2 image, version 2 or 3.  Only the header and the L1 table are read at
- * open.  The format is documented in QEMU's docs/interop/qcow2.txt.
+/* A qcow2 image, version 2 or 3, or qcow of version 1.  Only the header and the
+ * L1 table are read at open.  The format is documented in QEMU's
+ * docs/interop/qcow2.txt, version 1 by its block/qcow.c.
  *
  * 'file' is the image; 'backing' its backing image or NULL where that is
  * missing although the header names one (then only unallocated ranges are
@@ -75,6 +76,10 @@ struct rfs_qcow2_parts {
 	/* NULL, or a copy of the image whose header stands in for this one's,
 	 * which is lost.  Read while opening only. */
 	struct rfs_reader *header;
+	/* For an image encrypted with AES, by qcow's own method; else NULL.
+	 * Nothing in the image tells whether it is the right one.  Read while
+	 * opening only. */
+	const char *password;
 };
 
 int rfs_qcow2_open(const struct rfs_qcow2_parts *parts, struct rfs_reader **ret,
@@ -90,7 +95,8 @@ struct rfs_qcow2_info {
 	char *backing_format; /* NULL: not said */
 	char *data_file;      /* NULL: not external, or not named */
 	bool has_data_file;
-	bool dirty, corrupt; /* the marks in the header */
+	bool dirty, corrupt;  /* the marks in the header */
+	bool is_aes, is_luks; /* encrypted so */
 	uint32_t snapshots;
 };
 
@@ -125,6 +131,10 @@ struct rfs_qcow2_healing_config {
 /* What is healed of one image.  Nothing is read or opened for it before an entry
  * of a table turns out to be lost. */
 struct rfs_qcow2_healing;
+
+/* False: the format has no refcounts, by which healing is judged, or 'image' is
+ * not of rfs_qcow2_open. */
+bool rfs_qcow2_can_heal(struct rfs_reader *image);
 
 int rfs_qcow2_healing_new(const struct rfs_qcow2_healing_config *config,
 			  struct rfs_qcow2_healing **ret,

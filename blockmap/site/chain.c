@@ -63,7 +63,7 @@ static int check_format(const struct rfs_chain *chain, const char *name,
 			      chain->source->origin.name, chain->path, name);
 		return 0;
 	}
-	*ret_is_qcow2 = strcmp(format, "qcow2") == 0;
+	*ret_is_qcow2 = !strcmp(format, "qcow2") || !strcmp(format, "qcow");
 	if (*ret_is_qcow2 || strcmp(format, "raw") == 0)
 		return 0;
 	return rfs_fail(err, ENOTSUP,
@@ -95,8 +95,12 @@ int rfs_chain_next(const struct rfs_chain *chain, const char *name,
 	if (r < 0)
 		return r;
 	*ret = (struct rfs_chain){
-		chain->source, RFS_STEAL(path), is_qcow2, chain->healed, 0,
-		chain
+		.source = chain->source,
+		.path = RFS_STEAL(path),
+		.is_qcow2 = is_qcow2,
+		.healed = chain->healed,
+		.rule = chain->rule,
+		.above = chain,
 	};
 	return 0;
 }

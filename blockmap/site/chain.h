@@ -24,8 +24,9 @@ struct rfs_chain {
 	const struct rfs_source *source;
 	char *path; /* inside the source, absolute */
 	bool is_qcow2;
-	bool healed;	       /* other sources may give what this one cannot */
-	uint64_t virtual_size; /* of what is decoded; 0: not read yet */
+	bool healed; /* other sources may give what this one cannot */
+	const struct rfs_disk_rule *rule; /* of the disk; or NULL */
+	uint64_t virtual_size;	       /* of what is decoded; 0: not read yet */
 	const struct rfs_chain *above; /* NULL: the disk itself */
 };
 

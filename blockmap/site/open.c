@@ -21,6 +21,7 @@
 #include "site/open_heal.h"
 #include "site/open_members.h"
 #include "site/open_place.h"
+#include "site/password.h"
 #include "site/rooted.h"
 #include "site/shelf.h"
 #include "site/unpack.h"
@@ -203,6 +204,7 @@ static int open_file(struct rfs_opener *op, const struct rfs_source *src,
 /* One connection, and one program, for all who read it: some servers take no
  * second one. */
 static int open_server(struct rfs_opener *op, const struct rfs_copy *copy,
+		       const struct rfs_disk_rule *rule,
 		       struct rfs_reader **ret, struct rfs_error *err)
 {
 	bool is_export = copy->place == RFS_EXPORT;
@@ -216,7 +218,7 @@ static int open_server(struct rfs_opener *op, const struct rfs_copy *copy,
 	if (*ret)
 		return 0;
 	r = is_export ? rfs_opener_export(op, copy, ret, err)
-		      : rfs_opener_foreign(op, copy, ret, err);
+		      : rfs_opener_foreign(op, copy, rule, ret, err);
 	if (r == 0)
 		rfs_shelf_add(&op->shelf, key, *ret);
 	return r;
@@ -230,7 +232,7 @@ static int open_place(struct rfs_opener *op, const struct rfs_copy *copy,
 	if (copy->place == RFS_VOLUME)
 		r = rfs_opener_volume(op, copy, ret, err);
 	else if (copy->place == RFS_EXPORT)
-		r = open_server(op, copy, ret, err);
+		r = open_server(op, copy, NULL, ret, err);
 	else
 		r = open_file(op, copy->source, copy->path, ret, err);
 	return r < 0 ? r : rfs_opener_restrict(copy, ret, err);
@@ -368,6 +370,14 @@ static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
 		  struct rfs_reader *file, struct rfs_reader *header,
 		  struct rfs_reader **ret, struct rfs_error *err);
 
+/* What the site file says of a disk holds for its backing files: they are not
+ * shared with a disk of which it says something else. */
+static bool changes_links(const struct rfs_disk_rule *rule)
+{
+	return rule &&
+	       (rule->backing_format || rule->password_file || rule->asks);
+}
+
 /* Opens what a chain's next link names, decoded. */
 static int open_next(struct rfs_opener *op, const struct rfs_chain *next,
 		     struct rfs_reader **ret, struct rfs_error *err)
@@ -376,8 +386,9 @@ static int open_next(struct rfs_opener *op, const struct rfs_chain *next,
 	RFS_CLEANUP_FREE char *key = NULL;
 	int r;
 
-	if (asprintf(&key, "%s:%s:%d:%d", next->source->origin.name, next->path,
-		     next->healed, next->is_qcow2) < 0)
+	if (asprintf(&key, "%s:%s:%d:%d:%s", next->source->origin.name,
+		     next->path, next->healed, next->is_qcow2,
+		     changes_links(next->rule) ? next->rule->disk : "") < 0)
 		return rfs_no_memory(err);
 	*ret = rfs_shelf_find(&op->shelf, key);
 	if (*ret)
@@ -442,6 +453,8 @@ static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
 					 .notes = &op->inv->site->notes };
 	struct rfs_chain here = *chain;
 	struct rfs_qcow2_info info;
+	char *password = NULL;
+	bool is_sealed;
 	int r;
 
 	if (!chain->is_qcow2) {
@@ -454,9 +467,13 @@ static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
 	here.virtual_size = info.virtual_size;
 	if (info.backing_file)
 		r = open_parent(op, &here, info.backing_file,
-				info.backing_format, &backing, err);
+				info.backing_format || !chain->rule
+					? info.backing_format
+					: chain->rule->backing_format,
+				&backing, err);
 	if (r == 0 && info.data_file)
 		r = open_parent(op, chain, info.data_file, "raw", &data, err);
+	is_sealed = info.is_aes;
 	rfs_qcow2_info_fini(&info);
 	/* A name that is refused is not one that is lost: no other copy's header
 	 * may stand in for it. */
@@ -464,9 +481,16 @@ static int decode(struct rfs_opener *op, const struct rfs_chain *chain,
 		r = -ENOTSUP;
 	if (r < 0)
 		return r;
+	if (is_sealed)
+		r = rfs_password_get(chain->rule, &password, err);
+	if (r < 0)
+		return r;
+	parts.password = password;
 	parts.backing = backing;
 	parts.data = data;
-	return rfs_qcow2_open(&parts, ret, err);
+	r = rfs_qcow2_open(&parts, ret, err);
+	rfs_password_free(password);
+	return r;
 }
 
 /* The file of a copy with, where 'healed', its equals on other sources. */
@@ -558,6 +582,7 @@ static int open_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 		.path = copy->path,
 		.is_qcow2 = copy->format == RFS_FORMAT_QCOW2,
 		.healed = healed,
+		.rule = disk->rule,
 	};
 	int r;
 
@@ -569,7 +594,7 @@ static int open_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 				copy->source->origin.name, copy->path,
 				copy->format_name, copy->format_by);
 	if (copy->format == RFS_FORMAT_FOREIGN)
-		return open_server(op, copy, ret, err);
+		return open_server(op, copy, disk->rule, ret, err);
 	r = open_unpacked(op, disk, copy, healed, &file, err);
 	return r < 0 ? r : decode(op, &chain, file, header, ret, err);
 }

@@ -117,8 +117,11 @@ static int add_ways(struct rfs_opener *op, const struct rfs_disk *disk,
 		.notes = &rfs_opener_inventory(op)->site->notes,
 	};
 	struct rfs_qcow2_healing *healing;
-	int r = rfs_qcow2_healing_new(&config, &healing, err);
+	int r;
 
+	if (!rfs_qcow2_can_heal(image))
+		return 0;
+	r = rfs_qcow2_healing_new(&config, &healing, err);
 	if (r < 0)
 		return r;
 	for (size_t k = 0; k < n && r == 0; k++)

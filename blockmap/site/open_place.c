@@ -6,6 +6,7 @@
 
 #include "core/cleanup.h"
 #include "site/mapped.h"
+#include "site/password.h"
 #include "site/rooted.h"
 #include "site/volumes.h"
 
@@ -106,27 +107,47 @@ static int check_foreign(const struct rfs_copy *copy, struct rfs_error *err)
 			copy->format_name, why);
 }
 
+/* Opens the image for a program of its own, and makes the disk's name. */
+static int open_outside(const struct rfs_copy *copy, char **ret_name,
+			struct rfs_error *err)
+{
+	int fd;
+
+	/* What is bad of the disk is not at the same place of the file. */
+	if (asprintf(ret_name, "%s:%s as %s", copy->source->origin.name,
+		     copy->path, copy->format_name) < 0) {
+		*ret_name = NULL;
+		return rfs_no_memory(err);
+	}
+	fd = copy->place == RFS_IN_ROOT
+		     ? rfs_rooted_open(copy->source, copy->path, err)
+		     : rfs_volume_open(copy->source->names, copy->path, err);
+	return fd < 0 ? rfs_context(err, fd, "%s", copy->source->origin.name)
+		      : fd;
+}
+
 int rfs_opener_foreign(struct rfs_opener *op, const struct rfs_copy *copy,
+		       const struct rfs_disk_rule *rule,
 		       struct rfs_reader **ret, struct rfs_error *err)
 {
 	RFS_CLEANUP_READER struct rfs_reader *disk = NULL;
 	RFS_CLEANUP_FREE char *name = NULL;
+	char *password = NULL;
 	int r = check_foreign(copy, err), fd;
 
+	if (r == 0 && rfs_is_sealed_format(copy->format_name))
+		r = rfs_password_get(rule, &password, err);
 	if (r < 0)
 		return r;
-	/* What is bad of the disk is not at the same place of the file. */
-	if (asprintf(&name, "%s:%s as %s", copy->source->origin.name,
-		     copy->path, copy->format_name) < 0)
-		return rfs_no_memory(err);
-	fd = copy->place == RFS_IN_ROOT
-		     ? rfs_rooted_open(copy->source, copy->path, err)
-		     : rfs_volume_open(copy->source->names, copy->path, err);
-	if (fd < 0)
-		return rfs_context(err, fd, "%s", copy->source->origin.name);
-	r = rfs_foreign_open(fd, copy->format_name, name, &copy->source->origin,
-			     &rfs_opener_inventory(op)->site->notes, &disk,
-			     err);
+	fd = open_outside(copy, &name, err);
+	if (fd < 0) {
+		rfs_password_free(password);
+		return fd;
+	}
+	r = rfs_foreign_open(
+		fd, copy->format_name, password, name, &copy->source->origin,
+		&rfs_opener_inventory(op)->site->notes, &disk, err);
+	rfs_password_free(password);
 	if (r < 0)
 		return r;
 	return rfs_guard_open(disk, rfs_opener_state(op), name, ret, err);

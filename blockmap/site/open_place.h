@@ -15,8 +15,10 @@ int rfs_opener_export(struct rfs_opener *op, const struct rfs_copy *copy,
 		      struct rfs_reader **ret, struct rfs_error *err);
 
 /* A copy in a format that qemu-nbd reads.  -ENOTSUP for one on a damaged source,
- * which no other program is let near, and for one packed or with a mapfile. */
+ * which no other program is let near, and for one packed or with a mapfile.  'rule',
+ * which may be NULL, tells its password. */
 int rfs_opener_foreign(struct rfs_opener *op, const struct rfs_copy *copy,
+		       const struct rfs_disk_rule *rule,
 		       struct rfs_reader **ret, struct rfs_error *err);
 
 /* The base image that 'link' names as the site file gives it by hand, if it can

@@ -308,7 +308,7 @@ static enum rfs_format format_kind(const char *name, const char *by)
 {
 	if (!strcmp(name, "raw"))
 		return RFS_FORMAT_RAW;
-	if (!strcmp(name, "qcow2"))
+	if (!strcmp(name, "qcow2") || !strcmp(name, "qcow"))
 		return RFS_FORMAT_QCOW2;
 	if (!strcmp(by, "site file") && rfs_is_foreign_format(name))
 		return RFS_FORMAT_FOREIGN;

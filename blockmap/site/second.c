@@ -118,7 +118,12 @@ static int put_qcow2(struct rfs_second *s, const struct rfs_chain *chain,
 
 	if (info->has_data_file && !info->data_file)
 		return rfs_fail(err, ENOTSUP, "its data file is not named");
-	fputs("{\"driver\":\"qcow2\",\"read-only\":true,\"file\":", out);
+	if (info->is_aes)
+		return rfs_fail(err, ENOTSUP,
+				"it is encrypted, and no other program is told "
+				"the password");
+	fprintf(out, "{\"driver\":\"%s\",\"read-only\":true,\"file\":",
+		info->version == 1 ? "qcow" : "qcow2");
 	put_file(out, fd);
 	if (info->data_file) {
 		fputs(",\"data-file\":", out);

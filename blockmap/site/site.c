@@ -11,6 +11,7 @@
 #include "core/cleanup.h"
 #include "readers/reach.h"
 #include "readers/worker.h"
+#include "site/password.h"
 #include "site/site_path.h"
 #include "site/volumes.h"
 
@@ -170,6 +171,9 @@ static void free_source(struct rfs_source *source)
 
 static void fini_rule(struct rfs_disk_rule *rule)
 {
+	free(rule->backing_format);
+	free(rule->password_file);
+	rfs_password_free(rule->password);
 	for (char **name = rule->prefer; name && *name; name++)
 		free(*name);
 	free(rule->prefer);

@@ -82,8 +82,12 @@ struct rfs_source {
 
 /* "[disk april-ci/disk]": what overrides the defaults for one disk. */
 struct rfs_disk_rule {
-	char *disk;		    /* as in the tree, or UUID/disk */
-	char *format;		    /* "raw", "qcow2" or NULL */
+	char *disk;	      /* as in the tree, or UUID/disk */
+	char *format;	      /* "raw", "qcow2"... or NULL */
+	char *backing_format; /* of backing files, where no header says it */
+	char *password_file;  /* on the user's own system, or NULL */
+	bool asks;	      /* for the password, on the terminal */
+	char *password;	      /* as it was answered, or NULL */
 	char *map_source, *mapfile; /* of that source's copy; "none": none */
 	char **prefer; /* names of sources, freshest first; NULL-terminated */
 	int lost;      /* enum rfs_lost, or -1 for the site's */

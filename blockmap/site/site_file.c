@@ -45,7 +45,7 @@ struct parse {
 	enum section section;
 	unsigned section_line;
 	bool site_seen;
-	char *seen[8]; /* keys of this section */
+	char *seen[16]; /* keys of this section */
 	size_t nseen;
 	/* The [source] being read; the strings are owned here. */
 	int kind;
@@ -143,7 +143,8 @@ static const char *section_keys(enum section section)
 		"",
 		"state fill lost store heal suspect deadline",
 		"kind host root volumes nbd taken store deadline",
-		"prefer format mapfile lost fill heal",
+		("prefer format backing_format mapfile lost fill heal password "
+		 "password_file"),
 		"disk",
 		"file format md5 sha256 sha512"
 	};
@@ -353,6 +354,27 @@ static int mapfile_key(struct parse *p, struct rfs_disk_rule *rule,
 	return rule->map_source && rule->mapfile ? 0 : no_memory(p);
 }
 
+/* What was written in its place may be a password: it is not printed. */
+static int password_key(struct parse *p, struct rfs_disk_rule *rule,
+			const char *key, const char *value)
+{
+	bool is_file = !strcmp(key, "password_file");
+
+	if (!is_file && strcmp(value, "ask") != 0)
+		return FAIL(p, p->line,
+			    "password: a password does not stand in a site "
+			    "file; say 'password_file = PATH' or 'password = "
+			    "ask'");
+	if (is_file ? rule->asks : rule->password_file != NULL)
+		return FAIL(p, p->line,
+			    "'password' and 'password_file' are both said");
+	rule->asks = !is_file;
+	if (!is_file)
+		return 0;
+	rule->password_file = rfs_path_absolute(p->folder, value);
+	return rule->password_file ? 0 : no_memory(p);
+}
+
 static int disk_key(struct parse *p, const char *key, const char *value)
 {
 	struct rfs_disk_rule *rule = &p->site->rules[p->site->nrules - 1];
@@ -362,10 +384,18 @@ static int disk_key(struct parse *p, const char *key, const char *value)
 	if (!strcmp(key, "mapfile"))
 		return mapfile_key(p, rule, value);
 	if (!strcmp(key, "format")) {
-		int r = choose(p, key, value, "raw qcow2 vmdk vdi vhdx");
+		int r = choose(p, key, value,
+			       "raw qcow2 qcow vmdk vdi vhdx luks qcow2-luks");
 
 		return r < 0 ? r : keep(p, &rule->format, value);
 	}
+	if (!strcmp(key, "backing_format")) {
+		int r = choose(p, key, value, "raw qcow2 qcow");
+
+		return r < 0 ? r : keep(p, &rule->backing_format, value);
+	}
+	if (!strncmp(key, "password", 8))
+		return password_key(p, rule, key, value);
 	if (!strcmp(key, "fill")) {
 		rule->fill = choose_fill(p, value);
 		return rule->fill;

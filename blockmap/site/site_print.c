@@ -85,6 +85,12 @@ static void print_rule(const struct rfs_disk_rule *rule, FILE *out)
 	}
 	if (rule->format)
 		fprintf(out, "format = %s\n", rule->format);
+	if (rule->backing_format)
+		fprintf(out, "backing_format = %s\n", rule->backing_format);
+	if (rule->password_file)
+		fprintf(out, "password_file = %s\n", rule->password_file);
+	if (rule->asks)
+		fprintf(out, "password = ask\n");
 	if (rule->mapfile)
 		fprintf(out, "mapfile = %s %s\n", rule->map_source,
 			rule->mapfile);

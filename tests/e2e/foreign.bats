@@ -1,9 +1,11 @@
 #!/usr/bin/env bats
-# Formats that QEMU reads for us: a qemu-nbd of the mount's own, which starts only
-# where the site file says the format, and ends with the mount.
+# Formats other than raw and qcow2.  Those that QEMU reads for us: a qemu-nbd of the
+# mount's own, which starts only where the site file says the format, and ends with
+# the mount.  qcow of version 1, and what is encrypted and needs a password.
 bats_require_minimum_version 1.5.0
 
 load lib/common
+load lib/disk
 load lib/nova
 load lib/mount
 load lib/small
@@ -13,7 +15,7 @@ VOL=volume-00000143
 
 setup_file()
 {
-	need_small jq qemu-nbd
+	need_small jq qemu-nbd python3 nbdkit nbdfuse losetup
 	export T=$BATS_FILE_TMPDIR
 	{
 		seeded_bytes foreign $((3 * M)) && head -c $((2 * M)) /dev/zero
@@ -22,6 +24,30 @@ setup_file()
 	for format in vmdk vdi vhdx; do
 		qemu-img convert -O "$format" "$T/truth.raw" "$T/$format"
 	done
+	printf 'open sesame' >"$T/password"
+	qemu-img convert -O qcow "$T/truth.raw" "$T/qcow"
+	sealed qcow qcow-aes format=aes
+	sealed qcow2 qcow2-aes format=aes
+	sealed qcow2 qcow2-luks format=luks iter-time=10
+	encrypted luks luks -o key-secret=s,iter-time=10
+}
+
+# encrypted DRIVER NAME OPTION...: the truth, with the password.  For LUKS qemu-img
+# measures how fast it is, and gives up when the kernel's clock of it stood still.
+encrypted()
+{
+	for _ in {1..50}; do
+		qemu-img convert -O "$1" --object "secret,id=s,file=$T/password" \
+			"${@:3}" "$T/truth.raw" "$T/$2" && return
+	done
+	return 1
+}
+
+# sealed DRIVER NAME OPTION...: encrypted as qcow has it.
+sealed()
+{
+	encrypted "$1" "$2" \
+		-o "encrypt.key-secret=s$(printf ',encrypt.%s' "${@:3}")"
 }
 
 setup()
@@ -34,9 +60,10 @@ setup()
 teardown()
 {
 	rescue_umount "$W"
+	disk_stop "$W/disk"
 }
 
-# site FORMAT [KIND]: a volume in that format.
+# site FORMAT [KIND [LINE]]: a volume in that format.
 site()
 {
 	cat >"$W/site.conf" <<-EOT
@@ -51,6 +78,7 @@ site()
 	volumes = $W/lv
 	[disk $VOL]
 	format = $1
+	${3-}
 	EOT
 }
 
@@ -58,7 +86,9 @@ mount_site()
 {
 	mkdir -p "$MNT"
 	rm -rf "$W/state"
-	"$RESCUEFS" mount -f "$W/site.conf" "$MNT" 2>"$W/log" 3>&- 4>&- &
+	# A test may be run from a terminal.
+	setsid "$RESCUEFS" mount -f "$W/site.conf" "$MNT" 2>"$W/log" \
+		3>&- 4>&- &
 	MOUNT=$!
 	wait_until 60 mountpoint -q "$MNT"
 }
@@ -73,12 +103,19 @@ servers()
 		done
 }
 
+# told SENTENCE: the status beside the mount says it; the log would a little later.
+told()
+{
+	client "$RESCUEFS" status "$W/site.conf" >"$W/status" || true
+	grep -q "$1" "$W/status"
+}
+
 # refused SENTENCE: the volume is not read, and the mount is there.
 refused()
 {
 	mount_site
 	run ! client dd if="$MNT/volumes/$VOL" of=/dev/null count=1
-	wait_until 60 grep -q "$1" "$W/log"
+	told "cannot be used: .*$1"
 	[[ -z $(servers) ]]
 	rescue_umount "$W"
 }
@@ -177,4 +214,183 @@ mount_without()
 	PATH=/usr/bin:/bin
 	wait_until 60 mountpoint -q "$MNT"
 	run ! client dd if="$MNT/volumes/$VOL" of=/dev/null count=1
+}
+
+# scan_line FORMAT: the volume in the scan, with its format, size and age.
+scan_line()
+{
+	local size time
+
+	size=$(stat -c %s "$W/lv/$VOL")
+	time=$(stat -c %Y "$W/lv/$VOL")
+	"$RESCUEFS" scan --json "$W/site.conf" | jq -e --arg format "$1" \
+		--argjson size "$size" --arg time "$(date -u -d "@$time" +%FT%T)" '
+		[.. | objects | select(.format? == $format)] |
+		length == 1 and (.[0] | .size == $size and
+			(.as_of | startswith($time)))' >/dev/null
+}
+
+@test "qcow 1 and AES: byte for byte, with the password of a file, and without a program" {
+	local image format before
+
+	for image in qcow qcow-aes qcow2-aes; do
+		format=${image%-aes}
+		cp "$T/$image" "$W/lv/$VOL"
+		before=$(sha256sum <"$W/lv/$VOL")
+		site "$format" backup "password_file = $T/password"
+		mount_site
+		client cmp "$MNT/volumes/$VOL" "$T/truth.raw"
+		client cmp "$MNT/sources/lv/volumes/$VOL" "$T/truth.raw"
+		[[ -z $(servers) ]]
+		rescue_umount "$W"
+		[[ $(sha256sum <"$W/lv/$VOL") = "$before" ]]
+		scan_line "$format"
+	done
+}
+
+@test "a bad sector of an encrypted image on a failing disk costs a sector, and no more" {
+	local at l2
+
+	disk_start "$W/disk" "$T/qcow2-aes"
+	ln -s "$DISK" "$W/lv/$VOL"
+	# The first cluster, by the tables: L1, then L2.
+	at=$(number_at "$T/qcow2-aes" 40)
+	l2=$(number_at "$T/qcow2-aes" "$at")
+	at=$(number_at "$T/qcow2-aes" "$l2")
+	disk_faults "$W/disk" <<<"eio $((at + 3 * 512)) 512"
+	site qcow2 damaged "password_file = $T/password"
+	mount_site
+	client cmp -n 1536 "$MNT/volumes/$VOL" "$T/truth.raw"
+	run ! client dd if="$MNT/volumes/$VOL" of=/dev/null bs=512 skip=3 count=1
+	client cmp -i 2048 -n "$M" "$MNT/volumes/$VOL" "$T/truth.raw"
+	rescue_umount "$W"
+	[[ $("$RESCUEFS" map --json "$W/site.conf" "$VOL" |
+		jq .totals.lost) = 512 ]]
+}
+
+# number_at FILE OFF: a table's entry, without its highest bit.
+number_at()
+{
+	local hex
+
+	hex=$(od -An -tx1 -j "$2" -N 8 "$1" | tr -d ' ')
+	echo $((0x$hex & 0x7fffffffffffffff))
+}
+
+@test "LUKS, in qcow2 and by itself: byte for byte, by a program that is not told the password" {
+	local format pid
+
+	for format in qcow2-luks luks; do
+		cp "$T/$format" "$W/lv/$VOL"
+		site "$format" backup "password_file = $T/password"
+		mount_site
+		client cmp "$MNT/volumes/$VOL" "$T/truth.raw"
+		pid=$(servers)
+		[[ $pid =~ ^[0-9]+$ ]]
+		run ! grep -q sesame "/proc/$pid/cmdline"
+		run ! grep -rq sesame "$W/state" "$W/log"
+		rescue_umount "$W"
+		scan_line "$format"
+	done
+}
+
+@test "without its password, or with a wrong one, an image is refused, as far as it can tell" {
+	cp "$T/qcow2-luks" "$W/lv/$VOL"
+	site qcow2-luks
+	refused "needs a password: say 'password_file'"
+	site qcow2
+	refused "LUKS, which qemu-nbd reads: say 'format = qcow2-luks'"
+	echo wrong >"$W/wrong"
+	site qcow2-luks backup "password_file = $W/wrong"
+	refused "does not open it as qcow2-luks; is the password right"
+	site qcow2-luks backup "password_file = $W/none"
+	refused "password_file: .*$W/none: No such file"
+	cp "$T/qcow2-aes" "$W/lv/$VOL"
+	site qcow2-luks backup "password_file = $T/password"
+	refused "is not encrypted with LUKS"
+	site qcow2
+	refused "encrypted with AES: say 'password_file'"
+	# AES has nothing to tell it by, which is said.
+	site qcow2 backup "password_file = $W/wrong"
+	mount_site
+	run ! client cmp -s "$MNT/volumes/$VOL" "$T/truth.raw"
+	told "nothing to tell a wrong password by"
+}
+
+@test "a LUKS image that names another file is refused" {
+	cp "$T/qcow2-luks" "$W/lv/$VOL"
+	cp "$T/truth.raw" "$W/lv/base"
+	# In the header: a name of 4 bytes at 32768.
+	printf '\0\0\0\0\0\0\200\0\0\0\0\4' |
+		dd of="$W/lv/$VOL" bs=1 seek=8 conv=notrunc status=none
+	printf base | dd of="$W/lv/$VOL" bs=1 seek=32768 conv=notrunc status=none
+	[[ $(qemu-img info "$W/lv/$VOL") = *"backing file: base"* ]]
+	site qcow2-luks backup "password_file = $T/password"
+	refused "needs another file, which is not opened"
+}
+
+@test "a password is asked for on the terminal, without echo, and is never in the site file" {
+	cp "$T/qcow2-aes" "$W/lv/$VOL"
+	site qcow2 backup "password = ask"
+	mkdir -p "$MNT"
+	client python3 - "$RESCUEFS" mount "$W/site.conf" "$MNT" \
+		>"$W/log" 3>&- 4>&- <<-'EOT'
+	import os, pty, sys, termios
+	pid, tty = pty.fork()
+	if pid == 0:
+	    os.execv(sys.argv[1], sys.argv[1:])
+	seen = b""
+	while b"Password of" not in seen:
+	    seen += os.read(tty, 100)
+	while termios.tcgetattr(tty)[3] & termios.ECHO:
+	    pass
+	os.write(tty, b"open sesame\n")
+	try:
+	    while True:
+	        more = os.read(tty, 100)
+	        if not more:
+	            break
+	        seen += more
+	except OSError:
+	    pass
+	print(seen.decode())
+	sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+	EOT
+	grep "Password of $VOL: " "$W/log"
+	run ! grep sesame "$W/log"
+	client cmp "$MNT/volumes/$VOL" "$T/truth.raw"
+	rescue_umount "$W"
+	# Nobody to ask: no password, and the mount comes up.
+	refused "encrypted with AES: say 'password_file'"
+	site qcow2 backup "password = sesame"
+	run -2 "$RESCUEFS" scan "$W/site.conf"
+	[[ $output = *"a password does not stand in a site file"* ]]
+	[[ $output != *sesame* ]]
+}
+
+@test "a backing file of qcow 1 is read as what the site file says, else as raw" {
+	cp "$T/qcow" "$W/bm/base"
+	qemu-img create -q -f qcow -b "$W/bm/base" -F qcow "$W/bm/top"
+	small_instance "$W/bm" "$TORN" torn raw
+	mv "$W/bm/top" "$W/bm/$NOVA/$TORN/disk"
+	# Its header says where, inside the source.
+	python3 - "$W/bm/$NOVA/$TORN/disk" "$W/bm/base" <<-'EOT'
+	import sys
+	data = open(sys.argv[1], "rb").read()
+	name = sys.argv[2].encode()
+	assert name in data
+	data = data.replace(name, b"/" * (len(name) - 4) + b"base", 1)
+	open(sys.argv[1], "wb").write(data)
+	EOT
+	cp "$T/qcow" "$W/lv/$VOL"
+	site qcow
+	printf '[disk torn/disk]\nformat = qcow\nbacking_format = qcow\n' \
+		>>"$W/site.conf"
+	mount_site
+	client cmp "$MNT/instances/torn/disk" "$T/truth.raw"
+	rescue_umount "$W"
+	sed -i /backing_format/d "$W/site.conf"
+	mount_site
+	client cmp -n 4096 "$MNT/instances/torn/disk" "$T/qcow"
+	told "does not say of what format its backing file"
 }

@@ -526,7 +526,8 @@ static void headers_are_refused_by_what_is_wrong(void **state)
 		const char *says;
 	} cases[] = {
 		{ 0, 4, 0x514649fa, -EINVAL, "not a qcow2 image" },
-		{ 4, 4, 1, -ENOTSUP, "qcow version 1" },
+		{ 4, 4, 1, -EINVAL, "no version 1 has that" },
+		{ 4, 4, 0, -ENOTSUP, "qcow version 0" },
 		{ 4, 4, 4, -ENOTSUP, "qcow version 4" },
 		{ 16, 4, 1024, -EINVAL, "1023" },
 		{ 20, 4, 8, -EINVAL, "2^8" },
