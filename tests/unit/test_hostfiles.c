@@ -221,6 +221,7 @@ static int setup(void **state)
 	make_dir("sick", "");
 	make_dir("backup", "");
 	rfs_site_init(&s->site);
+	s->site.deadline_ms = 60000; /* a busy machine is no dying disk */
 	s->sick = add_source(s, "sick", RFS_DAMAGED);
 	s->backup = add_source(s, "backup", RFS_BACKUP);
 	assert_int_equal(rfs_site_open(&s->site, NULL), 0);
