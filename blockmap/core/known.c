@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "core/known.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,4 +88,43 @@ int rfs_known_disk(struct rfs_state *state, const char *id,
 	}
 	rfs_kept_close(&choices);
 	return r;
+}
+
+#define ORPHANS "orphans"
+
+int rfs_known_orphans(struct rfs_state *state, const char *id,
+		      struct rfs_orphans *ret, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *text = NULL;
+	char how[8];
+	int r = rfs_state_fact(state, id, ORPHANS, &text, err);
+
+	*ret = (struct rfs_orphans){ 0 };
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (sscanf(text, "%" SCNu64 " %" SCNu64 " %7s", &ret->clusters,
+		   &ret->bytes, how) != 3)
+		return rfs_fail(err, EBADMSG,
+				"the state's count of orphans of %s is damaged",
+				id);
+	ret->is_partial = strcmp(how, "partial") == 0;
+	ret->is_known = true;
+	return 0;
+}
+
+int rfs_keep_orphans(struct rfs_state *state, const char *id,
+		     const struct rfs_orphans *orphans, struct rfs_error *err)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64 " %s",
+		 orphans->clusters, orphans->bytes,
+		 orphans->is_partial ? "partial" : "whole");
+	return rfs_state_try_fact(state, id, ORPHANS, text, err);
+}
+
+int rfs_forget_orphans(struct rfs_state *state, const char *id,
+		       struct rfs_error *err)
+{
+	return rfs_state_forget_fact(state, id, ORPHANS, err);
 }

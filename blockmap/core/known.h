@@ -18,4 +18,15 @@ struct rfs_known {
 int rfs_known_disk(struct rfs_state *state, const char *id,
 		   struct rfs_known *ret, struct rfs_error *err);
 
+/* What the last judging of its copies' tables found; nothing is known where there
+ * was none. */
+int rfs_known_orphans(struct rfs_state *state, const char *id,
+		      struct rfs_orphans *ret, struct rfs_error *err);
+/* Keeps it, where the state can; see rfs_state_try_fact. */
+int rfs_keep_orphans(struct rfs_state *state, const char *id,
+		     const struct rfs_orphans *orphans, struct rfs_error *err);
+
+int rfs_forget_orphans(struct rfs_state *state, const char *id,
+		       struct rfs_error *err);
+
 #endif /* RESCUEFS_CORE_KNOWN_H */

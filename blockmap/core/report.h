@@ -39,11 +39,22 @@ struct rfs_report_item {
 	const struct rfs_origin *suspect;
 };
 
+/* Clusters of a damaged image that are in use, and that no table which can be
+ * read claims: written since the backup, or leaked.  Nothing tells where they
+ * belong. */
+struct rfs_orphans {
+	bool is_known;
+	uint64_t clusters, bytes;
+	uint64_t first;	 /* where the first lies in the file; not kept */
+	bool is_partial; /* tables are lost: some of these are healed, perhaps */
+};
+
 /* Zero it to begin; it owns 'items'. */
 struct rfs_report {
 	struct rfs_report_item *items;
 	size_t count;
 	size_t room;
+	struct rfs_orphans orphans;
 };
 
 /* Appends; joined to the last one where they touch and are alike. */

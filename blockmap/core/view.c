@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/known.h"
 #include "core/overlay.h"
 
 struct rfs_view {
-	char *name;
+	char *name, *id;
+	struct rfs_state *state;
 	struct rfs_merge *merge;
 	struct rfs_overlay *overlay;
 };
@@ -24,7 +26,10 @@ int rfs_view_open(const struct rfs_view_config *config, struct rfs_view **ret,
 	if (!v)
 		return rfs_no_memory(err);
 	v->name = strdup(config->name);
-	r = v->name ? rfs_merge_open_healed(config->id, config->name,
+	v->id = strdup(config->id);
+	v->state = config->state;
+	r = v->name && v->id
+		    ? rfs_merge_open_healed(config->id, config->name,
 					    config->state, config->policy,
 					    config->candidates,
 					    config->ncandidates, config->healed,
@@ -37,6 +42,7 @@ int rfs_view_open(const struct rfs_view_config *config, struct rfs_view **ret,
 	if (r < 0) {
 		rfs_merge_close(v->merge);
 		free(v->name);
+		free(v->id);
 		free(v);
 		return r;
 	}
@@ -54,6 +60,7 @@ int rfs_view_close(struct rfs_view *view, struct rfs_error *err)
 	rfs_overlay_close(view->overlay);
 	rfs_merge_close(view->merge);
 	free(view->name);
+	free(view->id);
 	free(view);
 	return r;
 }
@@ -315,6 +322,9 @@ int rfs_view_report(struct rfs_view *view, struct rfs_report *out,
 		run = find(view, off, all);
 		r = report_run(view, run, out, err);
 	}
+	if (r == 0)
+		r = rfs_known_orphans(view->state, view->id, &out->orphans,
+				      err);
 	return r;
 }
 

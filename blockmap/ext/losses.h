@@ -87,6 +87,7 @@ struct rfs_losses {
 	uint64_t unread_tables;
 	uint64_t overwritten_lost;
 	uint64_t overwritten_stale;
+	struct rfs_orphans orphans;
 	bool is_table_partial; /* of the partition table */
 };
 

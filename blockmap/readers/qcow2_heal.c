@@ -386,7 +386,7 @@ void rfs_qcow2_healing_testimony(struct rfs_qcow2_healing *h, size_t witness,
 }
 
 bool rfs_qcow2_find_orphans(struct rfs_reader *image, bool count,
-			    struct rfs_qcow2_orphans *ret)
+			    struct rfs_orphans *ret)
 {
 	struct rfs_qcow2 *q = rfs_qcow2_of(image);
 	const struct rfs_qcow2_census *c;
@@ -396,7 +396,8 @@ bool rfs_qcow2_find_orphans(struct rfs_reader *image, bool count,
 	c = rfs_qcow2_census_known(q);
 	if (!c && (!count || rfs_qcow2_census_get(q, &c, NULL) < 0))
 		return false;
-	*ret = (struct rfs_qcow2_orphans){
+	*ret = (struct rfs_orphans){
+		.is_known = true,
 		.clusters = c->orphans,
 		.bytes = c->orphans << q->cluster_bits,
 		.first = c->first_orphan,

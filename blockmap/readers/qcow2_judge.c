@@ -19,6 +19,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "core/known.h"
 #include "readers/qcow2_heal.h"
 
 static int open_witness(struct rfs_qcow2_judged *w, struct rfs_error *err)
@@ -592,7 +593,19 @@ int rfs_qcow2_forget_verdicts(struct rfs_qcow2_healing *h,
 			r = rfs_state_forget_fact(h->state, h->object, key,
 						  err);
 	}
+	if (r == 0 && h->state)
+		r = rfs_forget_orphans(h->state, h->object, err);
 	return r;
+}
+
+static int keep_orphans(struct rfs_qcow2_healing *h, struct rfs_error *err)
+{
+	struct rfs_orphans orphans;
+
+	if (!h->state || !h->object ||
+	    !rfs_qcow2_find_orphans(h->image, false, &orphans))
+		return 0;
+	return rfs_keep_orphans(h->state, h->object, &orphans, err);
 }
 
 static void note(struct rfs_qcow2_healing *h, const struct rfs_qcow2_judged *w,
@@ -628,6 +641,8 @@ static int judge(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
 	r = rfs_qcow2_census_get(h->q, &c, err);
 	if (r == -EFBIG)
 		return 0;
+	if (r == 0)
+		r = keep_orphans(h, err);
 	if (r < 0)
 		return r;
 	r = open_witness(w, &reason);

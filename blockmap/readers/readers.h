@@ -7,6 +7,7 @@
 #include "core/mapfile.h"
 #include "core/notes.h"
 #include "core/reader.h"
+#include "core/report.h"
 #include "core/state.h"
 
 /* A regular file or block device, read through 'fd', which the reader owns
@@ -168,18 +169,10 @@ void rfs_qcow2_healing_testimony(struct rfs_qcow2_healing *healing,
 				 size_t witness,
 				 struct rfs_qcow2_testimony *ret);
 
-/* Clusters that the refcounts say are in use and no table claims: written, or
- * leaked, and nothing tells where they belong. */
-struct rfs_qcow2_orphans {
-	uint64_t clusters, bytes;
-	uint64_t first;	 /* where the first lies in the file */
-	bool is_partial; /* tables are lost: some of these are healed, perhaps */
-};
-
 /* False: 'image' is not of rfs_qcow2_open, or they were not counted yet.  With
  * 'count' they are, by reading all tables: not of a disk to be spared. */
 bool rfs_qcow2_find_orphans(struct rfs_reader *image, bool count,
-			    struct rfs_qcow2_orphans *ret);
+			    struct rfs_orphans *ret);
 
 /* How a file is compressed.  The end of its name tells, the magic number in its
  * first bytes confirms (P9). */

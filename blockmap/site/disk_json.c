@@ -138,23 +138,23 @@ static void put_totals(FILE *out, const struct rfs_report *report)
 		rfs_report_healed(report), rfs_report_suspect(report));
 }
 
-/* Clusters that nobody claims, where they were counted. */
-static void put_orphans(FILE *out, struct rfs_view *view)
+/* Clusters that nobody claims, where they were counted, now or before. */
+static void put_orphans(FILE *out, struct rfs_view *view,
+			struct rfs_orphans orphans)
 {
-	struct rfs_qcow2_orphans orphans;
 	const struct rfs_candidate *c;
 	size_t n = rfs_view_candidates(view, &c);
 
 	for (size_t i = 0; i < n; i++)
 		if (c[i].reader &&
-		    rfs_qcow2_find_orphans(c[i].reader, false, &orphans)) {
-			fprintf(out,
-				"  \"orphans\": {\"clusters\": %" PRIu64
-				", \"bytes\": %" PRIu64 ", \"partial\": %s},\n",
-				orphans.clusters, orphans.bytes,
-				orphans.is_partial ? "true" : "false");
-			return;
-		}
+		    rfs_qcow2_find_orphans(c[i].reader, false, &orphans))
+			break;
+	if (orphans.is_known)
+		fprintf(out,
+			"  \"orphans\": {\"clusters\": %" PRIu64
+			", \"bytes\": %" PRIu64 ", \"partial\": %s},\n",
+			orphans.clusters, orphans.bytes,
+			orphans.is_partial ? "true" : "false");
 }
 
 static int put_extent(FILE *out, const struct rfs_report_item *item,
@@ -232,7 +232,7 @@ static int put_document(FILE *out, struct rfs_view *view, const char *name,
 	if (r < 0)
 		return r;
 	put_totals(out, report);
-	put_orphans(out, view);
+	put_orphans(out, view, report->orphans);
 	r = put_extents(out, report, err);
 	if (r < 0)
 		return r;

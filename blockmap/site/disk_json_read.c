@@ -29,6 +29,19 @@ static int not_such(const struct reading *rd, const char *what,
 			what);
 }
 
+static void take_orphans(const char *line, struct rfs_orphans *ret)
+{
+	char how[8];
+
+	if (sscanf(line,
+		   "  \"orphans\": {\"clusters\": %" SCNu64
+		   ", \"bytes\": %" SCNu64 ", \"partial\": %5[a-z]}",
+		   &ret->clusters, &ret->bytes, how) != 3)
+		return;
+	ret->is_known = true;
+	ret->is_partial = strcmp(how, "true") == 0;
+}
+
 /* The document's lines up to its extents. */
 static int skip_head(struct reading *rd, struct rfs_error *err)
 {
@@ -36,13 +49,15 @@ static int skip_head(struct reading *rd, struct rfs_error *err)
 	RFS_CLEANUP_FREE char *line = NULL;
 	size_t room = 0;
 
-	while (getline(&line, &room, rd->in) >= 0)
+	while (getline(&line, &room, rd->in) >= 0) {
+		take_orphans(line, &rd->report->orphans);
 		if (strncmp(line, mark, sizeof(mark) - 1) == 0) {
 			/* "]" on the same line: there is none. */
 			if (line[sizeof(mark) - 1] == ']')
 				return 1;
 			return 0;
 		}
+	}
 	return not_such(rd, "it has no list of extents", err);
 }
 

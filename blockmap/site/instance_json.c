@@ -201,6 +201,16 @@ json_t *rfs_json_instance(const struct rfs_instance *instance)
 	return root;
 }
 
+json_t *rfs_json_orphans(const struct rfs_orphans *orphans)
+{
+	if (!orphans->is_known)
+		return json_null();
+	return json_pack("{so so sb}", "clusters",
+			 rfs_json_number(orphans->clusters), "bytes",
+			 rfs_json_number(orphans->bytes), "partial",
+			 orphans->is_partial);
+}
+
 json_t *rfs_json_number(uint64_t n)
 {
 	return json_integer((json_int_t)n);

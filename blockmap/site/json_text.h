@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "core/report.h"
 #include "site/inventory.h"
 
 /* null for NULL; what is no UTF-8 becomes \xHH. */
@@ -17,6 +18,9 @@ json_t *rfs_json_time(int64_t time_ns);
 json_t *rfs_json_count(uint64_t count);
 
 json_t *rfs_json_number(uint64_t n);
+
+/* As in disk.json; null where they were not counted. */
+json_t *rfs_json_orphans(const struct rfs_orphans *orphans);
 
 /* Writes 'before' and a value, whose reference is taken; where 'out' fails is
  * for the caller to see in the end.  NULL is -ENOMEM. */

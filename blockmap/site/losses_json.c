@@ -136,6 +136,8 @@ static int put_head(struct document *d)
 			json_pack("{so so}", "stale",
 				  rfs_json_number(l->overwritten_stale), "lost",
 				  rfs_json_number(l->overwritten_lost)));
+	if (r == 0)
+		r = put(d, ",\n  \"orphans\": ", rfs_json_orphans(&l->orphans));
 	return r;
 }
 

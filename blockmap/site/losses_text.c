@@ -331,6 +331,21 @@ static void put_overwritten(const struct rfs_losses *losses, FILE *out)
 	}
 }
 
+static void put_orphans(const struct rfs_orphans *o, FILE *out)
+{
+	char text[RFS_FORMAT_ROOM];
+
+	if (!o->clusters)
+		return;
+	rfs_format_bytes(o->bytes, text);
+	fprintf(out,
+		"Orphans: %s in %" PRIu64 " clusters of the damaged image are "
+		"in use, and no table that can be read claims them: written "
+		"since the backup, or leaked%s.\n",
+		text, o->clusters,
+		o->is_partial ? ", or healed by the backup's tables" : "");
+}
+
 int rfs_losses_text(const struct rfs_disk *disk,
 		    const struct rfs_losses *losses, FILE *out,
 		    struct rfs_error *err)
@@ -349,6 +364,7 @@ int rfs_losses_text(const struct rfs_disk *disk,
 	for (int s = RFS_LOSS_LOST; s <= RFS_LOSS_WRONG && r == 0; s++)
 		r = put_sum(losses, (enum rfs_loss_state)s, out, err);
 	put_overwritten(losses, out);
+	put_orphans(&losses->orphans, out);
 	put_unread(losses, name, out);
 	if (r == 0)
 		r = put_alarms(disk, losses, out, err);

@@ -58,6 +58,7 @@ static json_t *disk_json(const struct looking *l, const struct rfs_disk *disk)
 	RFS_CLEANUP_FREE char *path = rfs_disk_path(disk);
 	struct rfs_error why = RFS_ERROR_INIT;
 	struct rfs_known known = { 0 };
+	struct rfs_orphans orphans = { 0 };
 	int r = find_known(l, disk, &known, &failure, &why);
 	json_t *object = json_object();
 
@@ -67,6 +68,10 @@ static json_t *disk_json(const struct looking *l, const struct rfs_disk *disk)
 			    json_boolean(r == 0 && known.is_known));
 	json_object_set_new(object, "size", rfs_json_count(known.size));
 	json_object_set_new(object, "states", disk_states(&known));
+	if (r == 0)
+		r = rfs_known_orphans(rfs_opener_state(l->op), disk->id,
+				      &orphans, &why);
+	json_object_set_new(object, "orphans", rfs_json_orphans(&orphans));
 	json_object_set_new(object, "error",
 			    rfs_json_text(r < 0 ? why.text : failure));
 	return object;

@@ -99,6 +99,22 @@ worst(const json_t *list, enum rfs_status_verdict (*verdict)(const json_t *),
  * For people.
  */
 
+static void print_orphans(const json_t *orphans, FILE *out)
+{
+	char size[RFS_FORMAT_ROOM];
+
+	if (!number(orphans, "clusters"))
+		return;
+	rfs_format_bytes(number(orphans, "bytes"), size);
+	fprintf(out,
+		"  orphans: %s in %" PRIu64 " clusters in use that no readable "
+		"table claims%s\n",
+		size, number(orphans, "clusters"),
+		json_is_true(json_object_get(orphans, "partial"))
+			? ", some of them healed perhaps"
+			: "");
+}
+
 static void print_disk(const json_t *disk, FILE *out)
 {
 	const json_t *states = json_object_get(disk, "states");
@@ -117,6 +133,7 @@ static void print_disk(const json_t *disk, FILE *out)
 	} else {
 		fputs("not read yet\n", out);
 	}
+	print_orphans(json_object_get(disk, "orphans"), out);
 	if (text(disk, "error"))
 		fprintf(out, "  cannot be used: %s\n", text(disk, "error"));
 }

@@ -129,6 +129,25 @@ is_healed()
 	grep -q '^ *~  .* healed by the tables of backup' "$T/map"
 	grep -q '^ *[0-9].*~' "$T/map"
 	run ! grep '^ *=  .* healed' "$T/map"
+	orphans_are_told
+	unmount
+	orphans_are_told
+}
+
+# By the verbs too, beside the mount and after it.
+orphans_are_told()
+{
+	local site=(--state "$STATE" --damaged "$BM" --backup "$BACKUP")
+
+	client "$RESCUEFS" status "${site[@]}" "$ESSEX/disk" >"$T/said" ||
+		[ $? -eq 1 ]
+	grep -q '^  orphans: .* clusters in use' "$T/said"
+	client "$RESCUEFS" losses "${site[@]}" --quiet "$ESSEX/disk" \
+		>"$T/said" || [ $? -eq 1 ]
+	grep -q '^Orphans: .* clusters of the damaged image' "$T/said"
+	client "$RESCUEFS" losses "${site[@]}" --quiet --json "$ESSEX/disk" \
+		>"$T/said" || [ $? -eq 1 ]
+	jq -e '.orphans.bytes > 4194304 and .orphans.partial' "$T/said"
 }
 
 @test "4 KiB of an L2 table lost" {

@@ -418,7 +418,7 @@ static void opening_reads_as_much_as_without(void **state)
 static void orphans_are_counted(void **state)
 {
 	struct heal_scene c;
-	struct rfs_qcow2_orphans o;
+	struct rfs_orphans o;
 
 	(void)state;
 	begin(&c);
