@@ -60,7 +60,7 @@ static const char help[] =
 	"(data)\n"
 	"  --lost eio|zero     what a block gives that no source can read\n"
 	"  --store on|auto|off keep what is read off a damaged source\n"
-	"  --heal proved|all|off\n"
+	"  --heal proved|all|guessed|off\n"
 	"                      may a backup's tables stand in for lost ones of "
 	"qcow2\n"
 	"                      images; --no-heal: off\n"

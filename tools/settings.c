@@ -115,9 +115,10 @@ static int set_heal(struct rfs_site *site, const char *value,
 	int heal = rfs_heal_parse(value);
 
 	if (heal < 0)
-		return rfs_fail(err, EINVAL,
-				"heal: %s is not one of proved, all, off",
-				value);
+		return rfs_fail(
+			err, EINVAL,
+			"heal: %s is not one of proved, all, guessed, off",
+			value);
 	site->heal = (enum rfs_heal)heal;
 	return 0;
 }

@@ -181,8 +181,11 @@ int rfs_qcow2_heal_entry(const struct rfs_qcow2_healer *by, uint64_t guest,
 	uint64_t index = guest >> h->q->span_bits;
 	uint64_t span = 1ull << h->q->span_bits;
 	uint64_t left;
-	int r = rfs_qcow2_judge(h, by->witness, err);
+	int r;
 
+	if (by->guesses)
+		return rfs_qcow2_guess_entry(h, guest, ret, ret_len, err);
+	r = rfs_qcow2_judge(h, by->witness, err);
 	guest &= ~(h->q->cluster_size - 1);
 	left = span - (guest & (span - 1));
 	*ret = (struct rfs_qcow2_entry){ .kind = RFS_QCOW2_UNKNOWN };
@@ -294,20 +297,47 @@ static const struct rfs_reader_ops healed_ops = {
 	.close = healed_close,
 };
 
-int rfs_qcow2_healed_open(struct rfs_qcow2_healing *h, size_t witness,
-			  bool proved, struct rfs_reader **ret,
-			  struct rfs_error *err)
+static int open_healer(struct rfs_qcow2_healing *h,
+		       const struct rfs_qcow2_healer *way,
+		       struct rfs_reader **ret, struct rfs_error *err)
 {
 	struct rfs_qcow2_healer *by = NULL;
 	int r = ref(h, &by, err);
 
 	if (r < 0)
 		return r;
-	by->witness = witness;
-	by->proved = proved;
+	*by = *way;
+	by->healing = h;
 	return rfs_reader_new(&healed_ops, by, rfs_reader_size(h->image),
 			      rfs_reader_name(h->image),
 			      rfs_reader_origin(h->image), ret, err);
+}
+
+int rfs_qcow2_healed_open(struct rfs_qcow2_healing *h, size_t witness,
+			  bool proved, struct rfs_reader **ret,
+			  struct rfs_error *err)
+{
+	struct rfs_qcow2_healer way = { .witness = witness, .proved = proved };
+
+	return open_healer(h, &way, ret, err);
+}
+
+int rfs_qcow2_guessed_open(struct rfs_qcow2_healing *h, struct rfs_reader **ret,
+			   struct rfs_error *err)
+{
+	struct rfs_qcow2_healer way = { .guesses = true };
+
+	if (h->q->is_borrowed)
+		return rfs_fail(err, EINVAL, "%s: its header is lost",
+				rfs_reader_name(h->image));
+	return open_healer(h, &way, ret, err);
+}
+
+bool rfs_qcow2_has_lost_l1(struct rfs_reader *image)
+{
+	const struct rfs_qcow2 *q = rfs_qcow2_of(image);
+
+	return q && q->l1.lost;
 }
 
 static char *copy_text(const char *text, bool *failed)

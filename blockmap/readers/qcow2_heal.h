@@ -27,6 +27,20 @@ struct rfs_qcow2_judged {
 	uint8_t *fixed;	  /* clusters that the copy has in use for good */
 };
 
+/* What looking for L2 tables in the file came to. */
+struct rfs_qcow2_guess {
+	bool is_made;
+	uint64_t lost, index;	/* entries of the L1 table; the last of them */
+	uint64_t tables, table; /* found; where the last of them lies */
+	bool is_contested;	/* two of them claim the same */
+};
+
+/* One table for one entry. */
+static inline bool rfs_qcow2_is_guess(const struct rfs_qcow2_guess *g)
+{
+	return g->lost == 1 && g->tables == 1 && !g->is_contested;
+}
+
 struct rfs_qcow2_healing {
 	atomic_uint refs;
 	struct rfs_reader *image;
@@ -35,8 +49,11 @@ struct rfs_qcow2_healing {
 	struct rfs_state *state;
 	char *object;
 	struct rfs_notes *notes;
-	pthread_mutex_t lock; /* guards who judges; not held while judging */
+	pthread_mutex_t
+		lock; /* guards who judges or guesses; not held meanwhile */
 	pthread_cond_t judged;
+	bool is_guessing;	      /* guarded by lock, as is: */
+	struct rfs_qcow2_guess guess; /* once it is made it stays */
 	size_t nwitnesses;
 	struct rfs_qcow2_judged witnesses[];
 };
@@ -46,6 +63,7 @@ struct rfs_qcow2_healer {
 	struct rfs_qcow2_healing *healing;
 	size_t witness;
 	bool proved;
+	bool guesses; /* by no witness, but by what is found in the file */
 };
 
 /* The image behind a reader; NULL: it is another kind's. */
@@ -92,6 +110,16 @@ bool rfs_qcow2_denies_zeros(struct rfs_qcow2_healing *h, uint64_t off,
 int rfs_qcow2_heal_entry(const struct rfs_qcow2_healer *healer, uint64_t guest,
 			 struct rfs_qcow2_entry *ret, uint64_t *ret_len,
 			 struct rfs_error *err);
+
+/* The same by an L2 table that was found in the file; see qcow2_guess.c. */
+int rfs_qcow2_guess_entry(struct rfs_qcow2_healing *h, uint64_t guest,
+			  struct rfs_qcow2_entry *ret, uint64_t *ret_len,
+			  struct rfs_error *err);
+
+/* What an entry of the L1 table says is nothing.  A table of zeros is taken for
+ * lost if clusters are in use that nobody claims. */
+bool rfs_qcow2_is_l1_lost(const struct rfs_qcow2 *q, enum rfs_qcow2_kind kind,
+			  const struct rfs_qcow2_census *census);
 
 /* True if 'host' is a cluster that no table claims and whose refcount, where it
  * can be read, is 1. */

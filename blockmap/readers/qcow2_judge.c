@@ -321,10 +321,8 @@ static int find_table(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
 	return r;
 }
 
-/* An L1 table of zeros is taken for lost if clusters are in use that nobody
- * claims. */
-static bool is_l1_lost(const struct rfs_qcow2 *q, enum rfs_qcow2_kind kind,
-		       const struct rfs_qcow2_census *c)
+bool rfs_qcow2_is_l1_lost(const struct rfs_qcow2 *q, enum rfs_qcow2_kind kind,
+			  const struct rfs_qcow2_census *c)
 {
 	if (kind == RFS_QCOW2_UNALLOCATED)
 		return q->l1_zero && c->orphans;
@@ -341,7 +339,8 @@ static int compare_l1(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
 	for (uint64_t i = 0; i < l1_count(w->q) && r == 0; i++) {
 		ours = rfs_qcow2_l1_entry(h->q, i, &off);
 		theirs = rfs_qcow2_l1_entry(w->q, i, &old);
-		if (theirs == RFS_QCOW2_STORED && is_l1_lost(h->q, ours, c)) {
+		if (theirs == RFS_QCOW2_STORED &&
+		    rfs_qcow2_is_l1_lost(h->q, ours, c)) {
 			r = find_table(h, w, i, old, err);
 		} else if (theirs == RFS_QCOW2_STORED) {
 			if (ours != RFS_QCOW2_STORED || off != old) {

@@ -152,6 +152,16 @@ int rfs_qcow2_healed_open(struct rfs_qcow2_healing *healing, size_t witness,
 			  bool proved, struct rfs_reader **ret,
 			  struct rfs_error *err);
 
+/* The image's disk where its L1 table is lost and no witness tells, by L2 tables
+ * that are found in the file: guesses.  It looks through all of the file's
+ * unclaimed clusters when first asked for something, and gives nothing unless one
+ * entry is lost and one table is found. */
+int rfs_qcow2_guessed_open(struct rfs_qcow2_healing *healing,
+			   struct rfs_reader **ret, struct rfs_error *err);
+
+/* Some of the L1 table of a qcow2 image could not be read when it was opened. */
+bool rfs_qcow2_has_lost_l1(struct rfs_reader *image);
+
 /* How a witness compares, as far as it was asked. */
 enum rfs_qcow2_verdict {
 	RFS_QCOW2_NOT_ASKED,

@@ -175,6 +175,8 @@ static int put_extent(FILE *out, const struct rfs_report_item *item,
 	if (item->healed_by) {
 		fputs(", \"healed\": ", out);
 		r = put_string(out, origin_name(item->healed_by), err);
+		if (item->healed_by == item->origin)
+			fputs(", \"guessed\": true", out);
 	}
 	if (item->suspect && r == 0) {
 		fputs(", \"suspect\": ", out);
@@ -271,7 +273,9 @@ static void tell_healed(const struct rfs_report *report, FILE *out)
 			continue;
 		fprintf(out, "  0x%08" PRIX64 "  0x%08" PRIX64 "  by %s%s\n",
 			item->range.off, item->range.len, item->healed_by->name,
-			item->state == RFS_UNPROVED ? ", unproved" : "");
+			item->healed_by == item->origin ? ", guessed"
+			: item->state == RFS_UNPROVED	? ", unproved"
+							: "");
 	}
 	if (n > LISTED_MAX)
 		fprintf(out, "  and %zu more, in the JSON\n", n - LISTED_MAX);

@@ -77,6 +77,39 @@ static const char *may_move(const struct rfs_disk *disk)
 }
 
 /* One way to read the image: by one witness. */
+static int add_item(struct rfs_opener *op, struct rfs_healed item,
+		    const char *name, struct rfs_opener_healed *list,
+		    struct rfs_error *err)
+{
+	item.name = rfs_opener_keep_text(op, name);
+	if (!item.name || RFS_VEC_ROOM(list) < 0) {
+		rfs_reader_unref(item.reader);
+		return rfs_no_memory(err);
+	}
+	list->items[list->count++] = item;
+	return 0;
+}
+
+/* Whose tables they are that were found is the image's own: who gives is who
+ * heals. */
+static int add_guess(struct rfs_opener *op, const struct rfs_copy *copy,
+		     size_t at, struct rfs_qcow2_healing *healing,
+		     struct rfs_opener_healed *list, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *name = NULL;
+	struct rfs_healed item = { .candidate = at,
+				   .healed_by = &copy->source->origin,
+				   .is_unproved = true };
+	int r;
+
+	if (asprintf(&name, "%s guessed", copy->source->origin.name) < 0) {
+		name = NULL;
+		return rfs_no_memory(err);
+	}
+	r = rfs_qcow2_guessed_open(healing, &item.reader, err);
+	return r < 0 ? r : add_item(op, item, name, list, err);
+}
+
 static int add_way(struct rfs_opener *op, const struct rfs_copy *copy,
 		   size_t at, struct rfs_qcow2_healing *healing,
 		   const struct rfs_qcow2_witness *w, size_t index, bool proved,
@@ -88,17 +121,13 @@ static int add_way(struct rfs_opener *op, const struct rfs_copy *copy,
 				   .is_unproved = !proved };
 	int r;
 
-	if (RFS_VEC_ROOM(list) < 0 ||
-	    asprintf(&name, "%s %s by %s", copy->source->origin.name,
-		     proved ? "healed" : "unproved", w->origin->name) < 0)
+	if (asprintf(&name, "%s %s by %s", copy->source->origin.name,
+		     proved ? "healed" : "unproved", w->origin->name) < 0) {
+		name = NULL;
 		return rfs_no_memory(err);
-	item.name = rfs_opener_keep_text(op, name);
-	if (!item.name)
-		return rfs_no_memory(err);
+	}
 	r = rfs_qcow2_healed_open(healing, index, proved, &item.reader, err);
-	if (r == 0)
-		list->items[list->count++] = item;
-	return r;
+	return r < 0 ? r : add_item(op, item, name, list, err);
 }
 
 static int add_ways(struct rfs_opener *op, const struct rfs_disk *disk,
@@ -128,9 +157,12 @@ static int add_ways(struct rfs_opener *op, const struct rfs_disk *disk,
 		r = add_way(op, copy, at, healing, &witnesses[k], k, true, list,
 			    err);
 	for (size_t k = 0; k < n && r == 0; k++)
-		if (policy_of(op, disk) == RFS_HEAL_ALL)
+		if (policy_of(op, disk) != RFS_HEAL_PROVED)
 			r = add_way(op, copy, at, healing, &witnesses[k], k,
 				    false, list, err);
+	if (r == 0 && policy_of(op, disk) == RFS_HEAL_GUESSED &&
+	    rfs_qcow2_has_lost_l1(image))
+		r = add_guess(op, copy, at, healing, list, err);
 	rfs_qcow2_healing_unref(healing);
 	return r;
 }
@@ -150,6 +182,22 @@ static int heal_header(struct rfs_opener *op, const struct rfs_disk *disk,
 	return r < 0 ? r : add_ways(op, disk, at, image, w, 1, list, err);
 }
 
+/* Without a witness there is nothing but guesses, which are to be asked for. */
+static bool offer_guess(struct rfs_opener *op, const struct rfs_disk *disk,
+			struct rfs_reader *image)
+{
+	if (!image || !rfs_qcow2_has_lost_l1(image))
+		return false;
+	if (policy_of(op, disk) == RFS_HEAL_GUESSED)
+		return true;
+	rfs_notes_add(&rfs_opener_inventory(op)->site->notes,
+		      "%s: entries of its L1 table are lost and there is no "
+		      "other copy; heal = guessed looks for its L2 tables in "
+		      "the file",
+		      rfs_reader_name(image));
+	return false;
+}
+
 int rfs_opener_heal(struct rfs_opener *op, const struct rfs_disk *disk,
 		    size_t at, struct rfs_reader *image,
 		    struct rfs_opener_healed *list, struct rfs_error *err)
@@ -165,8 +213,10 @@ int rfs_opener_heal(struct rfs_opener *op, const struct rfs_disk *disk,
 	    policy_of(op, disk) == RFS_HEAL_OFF)
 		return 0;
 	r = find_witnesses(op, disk, at, witnesses, &n, err);
-	if (r < 0 || !n)
+	if (r < 0)
 		return r;
+	if (!n && !offer_guess(op, disk, image))
+		return 0;
 	if (image)
 		return add_ways(op, disk, at, image, witnesses, n, list, err);
 	for (size_t k = 0; k < n; k++) {

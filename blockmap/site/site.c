@@ -88,6 +88,7 @@ int rfs_fill_parse(const char *text)
 static const char *const heal_names[] = {
 	[RFS_HEAL_PROVED] = "proved",
 	[RFS_HEAL_ALL] = "all",
+	[RFS_HEAL_GUESSED] = "guessed",
 	[RFS_HEAL_OFF] = "off",
 };
 

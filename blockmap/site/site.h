@@ -43,8 +43,9 @@ enum rfs_lost {
 
 /* How far another copy's tables stand in for lost ones (rule 5). */
 enum rfs_heal {
-	RFS_HEAL_PROVED, /* where nothing speaks against it */
-	RFS_HEAL_ALL,	 /* also where something does */
+	RFS_HEAL_PROVED,  /* where nothing speaks against it */
+	RFS_HEAL_ALL,	  /* also where something does */
+	RFS_HEAL_GUESSED, /* also by tables that nothing leads to */
 	RFS_HEAL_OFF,
 };
 

@@ -214,7 +214,8 @@ static int choose_heal(struct parse *p, const char *value)
 {
 	int heal = rfs_heal_parse(value);
 
-	return heal >= 0 ? heal : choose(p, "heal", value, "proved all off");
+	return heal >= 0 ? heal
+			 : choose(p, "heal", value, "proved all guessed off");
 }
 
 static int keep(struct parse *p, char **field, const char *value)

@@ -82,6 +82,13 @@ unmount()
 	[[ ! -e $STATE/lock ]] || wait_until 60 flock -n "$STATE/lock" true
 }
 
+# status_of OPTION...: what status says beside the mount.
+status_of()
+{
+	client "$RESCUEFS" status --state "$STATE" --damaged "$BM" "$@" ||
+		[ $? -eq 1 ]
+}
+
 # allocated [IMAGE]: "OFF END" of what the backup's image held by itself.
 allocated()
 {
@@ -167,6 +174,27 @@ orphans_are_told()
 	# It tells of what was allocated since, too.
 	[ -z "$(claims "$JSON" stale)" ]
 	cmp "$T/got" "$TRUTH/$ESSEX/disk.raw"
+}
+
+@test "the L1 table lost without a backup: tables are looked for if allowed" {
+	local notes=$T/notes
+
+	broken "$L1" 65536
+	view
+	[ "$(jq .healed "$JSON")" -eq 0 ]
+	status_of >"$notes"
+	grep -q 'heal = guessed looks for its L2 tables' "$notes"
+	unmount
+	STATE=$T/second
+	view --heal guessed
+	# The disk has one table, and one is found.
+	client dd if="$DISK_PATH" bs=1M status=none of="$T/got"
+	cmp "$T/got" "$TRUTH/$ESSEX/disk.raw"
+	jq -e '.healed > 4194304 and ([.extents[] | select(.guessed) | .state] |
+		unique == ["unproved"])' "$JSON"
+	client grep -q ', guessed$' "$MNT/instances/$ESSEX/rescue/disk.map"
+	status_of --heal guessed >"$notes"
+	grep -q '1 L2 tables were found .* guessed to belong together' "$notes"
 }
 
 @test "the header lost" {

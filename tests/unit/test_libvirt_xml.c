@@ -116,6 +116,43 @@ static void disks_are_files_with_a_format_if_told(void **state)
 	rfs_domain_fini(&d);
 }
 
+/* What lets an image let go of clusters, by its driver's attributes. */
+static void discards_and_zeroes_are_seen(void **state)
+{
+	static const struct {
+		const char *driver;
+		bool is_unmapped;
+	} cases[] = {
+		{ "", false },
+		{ "<driver name='qemu' type='qcow2'/>", false },
+		{ "<driver discard='unmap'/>", true },
+		{ "<driver discard='ignore'/>", false },
+		{ "<driver detect_zeroes='on'/>", true },
+		{ "<driver detect_zeroes='unmap'/>", true },
+		{ "<driver detect_zeroes='off'/>", false },
+		{ "<driver discard='ignore' detect_zeroes='on'/>", true },
+		{ "<driver discard='unmap' detect_zeroes='off'/>", true },
+		{ "<other discard='unmap'/>", false },
+	};
+	struct rfs_domain d;
+	char text[400];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		snprintf(text, sizeof(text),
+			 "<domain><name>x</name><devices><disk type='file'>%s"
+			 "<source file='/x/disk'/></disk>"
+			 "<disk type='file'><source file='/x/other'/></disk>"
+			 "</devices></domain>",
+			 cases[i].driver);
+		assert_int_equal(parse(text, &d, NULL), 0);
+		assert_int_equal(d.ndisks, 2);
+		assert_int_equal(d.disks[0].is_unmapped, cases[i].is_unmapped);
+		assert_false(d.disks[1].is_unmapped);
+		rfs_domain_fini(&d);
+	}
+}
+
 static void nova_tells_names_flavor_and_image(void **state)
 {
 	struct rfs_domain d;
@@ -228,6 +265,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(essex_tells_machine_and_network),
 		cmocka_unit_test(disks_are_files_with_a_format_if_told),
+		cmocka_unit_test(discards_and_zeroes_are_seen),
 		cmocka_unit_test(nova_tells_names_flavor_and_image),
 		cmocka_unit_test(a_dtd_is_refused),
 		cmocka_unit_test(what_is_no_domain_is_refused),

@@ -124,6 +124,41 @@ static void what_is_printed_loads_the_same(void **state)
 	free(second);
 }
 
+static void heal_is_the_site_s_or_the_disk_s(void **state)
+{
+	static const char *const names[] = { "proved", "all", "guessed",
+					     "off" };
+	char *printed, text[200];
+
+	(void)state;
+	must_load("[site]\nlost = eio\n");
+	assert_int_equal(site.heal, RFS_HEAL_PROVED);
+	for (int k = 0; k < 4; k++) {
+		int other = (k + 1) % 4;
+
+		rfs_site_fini(&site);
+		rfs_site_init(&site);
+		snprintf(text, sizeof(text),
+			 "[site]\nheal = %s\n[disk x]\nheal = %s\n"
+			 "[disk y]\nlost = eio\n",
+			 names[k], names[other]);
+		must_load(text);
+		assert_int_equal(site.heal, rfs_heal_parse(names[k]));
+		assert_string_equal(rfs_heal_name(site.heal), names[k]);
+		assert_int_equal(site.rules[0].heal,
+				 rfs_heal_parse(names[other]));
+		assert_int_equal(site.rules[1].heal, -1);
+		assert_int_equal(rfs_site_print(&site, &printed, &err), 0);
+		snprintf(text, sizeof(text), "heal   = %s\n", names[other]);
+		assert_non_null(strstr(printed, text));
+		free(printed);
+	}
+	assert_int_equal(rfs_heal_parse("some"), -1);
+	expect_refused("[site]\nheal = some\n", ":2", "proved all guessed off");
+	expect_refused("[disk x]\nheal = yes\n", ":2",
+		       "proved all guessed off");
+}
+
 #define SOURCE "[source a]\nkind = damaged\nroot = /a\n"
 
 static void mistakes_are_named_with_their_line(void **state)
@@ -388,6 +423,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_TREE(a_site_file_says_all),
 		IN_TREE(what_is_printed_loads_the_same),
+		IN_TREE(heal_is_the_site_s_or_the_disk_s),
 		IN_TREE(mistakes_are_named_with_their_line),
 		IN_TREE(nothing_is_said_twice),
 		IN_TREE(what_comes_later_is_refused_by_name),
