@@ -53,13 +53,26 @@ static int check_count(const struct rfs_target_words *words, size_t ndisks,
 	return 0;
 }
 
+/* All disks of an instance; false if none has that name. */
+static bool add_instance(struct rfs_target *t, const char *name)
+{
+	const struct rfs_instance *instance;
+
+	if (rfs_inventory_find_instance(&t->inv, name, &instance, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < instance->ndisks; i++)
+		t->disks[t->ndisks++] = &instance->disks[i];
+	return true;
+}
+
 static int find_disks(struct rfs_target *t,
 		      const struct rfs_target_words *words, char **names,
 		      size_t n, struct rfs_error *err)
 {
 	int r = 0;
 
-	size_t room = words->all ? rfs_inventory_disks(&t->inv, NULL, 0) : n;
+	size_t all = rfs_inventory_disks(&t->inv, NULL, 0);
+	size_t room = words->all ? all : words->whole ? n * all : n;
 
 	t->disks = calloc(room + 1, sizeof(*t->disks));
 	if (!t->disks)
@@ -67,6 +80,8 @@ static int find_disks(struct rfs_target *t,
 	if (words->all)
 		t->ndisks = rfs_inventory_disks(&t->inv, t->disks, room);
 	for (size_t i = 0; i < n && r == 0; i++) {
+		if (words->whole && add_instance(t, names[i]))
+			continue;
 		r = rfs_inventory_find_disk(&t->inv, names[i],
 					    &t->disks[t->ndisks], err);
 		t->ndisks += r == 0;

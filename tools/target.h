@@ -30,6 +30,7 @@ struct rfs_target_words {
 	const char *verb; /* what another process is told of us */
 	size_t min_disks, max_disks;
 	bool all;	  /* --all: every disk, and none is named */
+	bool whole;	  /* an instance's name is all of its disks */
 	bool needs_state; /* a directory without one is an error */
 };
 

@@ -49,6 +49,7 @@ static int open_and_run(const struct rfs_verb_words *verb,
 		.min_disks = verb->min_disks,
 		.max_disks = verb->max_disks,
 		.needs_state = verb->needs_state,
+		.whole = verb->whole,
 		.all = verb->is_all && verb->is_all(verb->data),
 	};
 	struct rfs_error err = RFS_ERROR_INIT;

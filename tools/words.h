@@ -15,6 +15,7 @@ struct rfs_verb_words {
 	const char *letters; /* for getopt; NULL: ":h" */
 	size_t min_disks, max_disks;
 	bool needs_state; /* a directory without one is an error */
+	bool whole;	  /* an instance's name is all of its disks */
 	/* So many words at the end are no disks, where more than that are
 	 * said; else *ret_tail stays NULL. */
 	size_t tail;

@@ -183,9 +183,10 @@ static bool is_called(const struct rfs_instance *instance, const char *name)
 	       !strcmp(instance->uuid, uuid);
 }
 
-/* The one instance of that name. */
-static int find_instance(const struct rfs_inventory *inv, const char *name,
-			 const struct rfs_instance **ret, struct rfs_error *err)
+int rfs_inventory_find_instance(const struct rfs_inventory *inv,
+				const char *name,
+				const struct rfs_instance **ret,
+				struct rfs_error *err)
 {
 	const struct rfs_instance *found = NULL, *near = NULL;
 
@@ -306,7 +307,7 @@ int rfs_inventory_find_disk(const struct rfs_inventory *inv, const char *name,
 	slash = strrchr(copy, '/');
 	if (slash)
 		*slash = '\0';
-	r = find_instance(inv, copy, &instance, err);
+	r = rfs_inventory_find_instance(inv, copy, &instance, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < instance->ndisks; i++)

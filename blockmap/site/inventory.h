@@ -174,6 +174,12 @@ char *rfs_disk_place(const struct rfs_disk *disk);
 int rfs_inventory_find_disk(const struct rfs_inventory *inv, const char *name,
 			    const struct rfs_disk **ret, struct rfs_error *err);
 
+/* By display name, "instance-000001de" or uuid.  -ENOENT says what there is. */
+int rfs_inventory_find_instance(const struct rfs_inventory *inv,
+				const char *name,
+				const struct rfs_instance **ret,
+				struct rfs_error *err);
+
 /* What scan prints: for people, and as JSON.  'only' restricts it to some
  * instances; NULL for all.  The caller frees *ret_text. */
 int rfs_inventory_print(const struct rfs_inventory *inv,
