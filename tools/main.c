@@ -32,6 +32,8 @@ static const struct verb {
 	  "read a disk a second time by other means, and compare" },
 	{ "status", rfs_verb_status,
 	  "say what is known of each disk and each source" },
+	{ "export", rfs_verb_export,
+	  "write a merged disk out, or upload it, with its digests" },
 	{ "plan", rfs_verb_plan,
 	  "write the commands that bring instances and volumes back" },
 	{ "reset", rfs_verb_reset, "drop what was written to a disk" },

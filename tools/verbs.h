@@ -29,6 +29,7 @@ int rfs_verb_losses(int argc, char **argv);
 int rfs_verb_map(int argc, char **argv);
 int rfs_verb_verify(int argc, char **argv);
 int rfs_verb_report(int argc, char **argv);
+int rfs_verb_export(int argc, char **argv);
 int rfs_verb_plan(int argc, char **argv);
 
 /* Prints the text as one sentence on stderr and returns 'status'. */
