@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/cleanup.h"
 #include "core/vec.h"
 #include "core/withhold.h"
 #include "ext/differences.h"
@@ -361,19 +360,6 @@ static int advise_disk(const struct request *req, struct rfs_target *t,
 	return r < 0 ? r : closed;
 }
 
-int rfs_advise_check_room(const struct rfs_target *t, struct rfs_error *err)
-{
-	RFS_CLEANUP_FREE char *path = NULL;
-	int r;
-
-	if (asprintf(&path, "%s/rescuefs-scratch", rfs_scratch_dir()) < 0) {
-		path = NULL;
-		return rfs_no_memory(err);
-	}
-	r = rfs_place_file(&t->site, path, err);
-	return r < 0 ? rfs_context(err, r, "TMPDIR") : 0;
-}
-
 static int run(void *data, struct rfs_target *t)
 {
 	const struct request *req = data;
@@ -381,7 +367,7 @@ static int run(void *data, struct rfs_target *t)
 	struct rfs_error err = RFS_ERROR_INIT;
 	int status = RFS_EXIT_FINE, failed = RFS_EXIT_FINE, r = 0;
 
-	if (rfs_advise_check_room(t, &err) < 0)
+	if (rfs_place_scratch(&t->site, &err) < 0)
 		return rfs_complain(&err, RFS_EXIT_USE);
 	if (is_list)
 		fputs("[\n", stdout);

@@ -13,8 +13,4 @@
 int rfs_advise(struct rfs_subject *s, struct rfs_advice *ret,
 	       struct rfs_error *err);
 
-/* The throw-away disks take room, and never on a source (P1): refused with a
- * text, before rfs_advise. */
-int rfs_advise_check_room(const struct rfs_target *t, struct rfs_error *err);
-
 #endif /* RESCUEFS_TOOLS_ADVISE_H */

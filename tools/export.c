@@ -82,27 +82,70 @@ static void catch_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* Blocks that are lost although no read failed: the site makes them zeros. */
-static int check_lost(void *data, struct rfs_error *err)
+/* What of 'range' the disk's report does not call lost. */
+static uint64_t not_lost(const struct job *j, struct rfs_range range)
+{
+	const struct rfs_report_item *item = j->report.items;
+	size_t i = rfs_report_find(&j->report, range.off);
+	uint64_t left = range.len;
+
+	for (; i < j->report.count && item[i].range.off < rfs_range_end(range);
+	     i++)
+		if (item[i].state == RFS_LOST)
+			left -= rfs_range_cut(item[i].range, range).len;
+	return left;
+}
+
+/* A read also fails where a source was only late, and that makes no zeros. */
+static int check_late(struct job *j, const struct rfs_ranges *blank,
+		      struct rfs_error *err)
+{
+	uint64_t late = 0;
+
+	for (size_t i = 0; i < blank->count; i++)
+		late += not_lost(j, blank->items[i]);
+	if (!late)
+		return 0;
+	return rfs_fail(err, ETIMEDOUT,
+			"%" PRIu64 " bytes of %s were not delivered in time, "
+			"which does not make them lost: let rescuefs fetch "
+			"read them, and export it then",
+			late, rfs_subject_name(j->subject));
+}
+
+/* What is lost although no read of ours failed: the site makes it zeros, or the
+ * throw-away disk does. */
+static int count_lost(struct job *j, struct rfs_ranges *blank,
+		      struct rfs_error *err)
+{
+	uint64_t totals[RFS_BLOCK_STATES];
+	int r;
+
+	rfs_report_totals(&j->report, totals);
+	j->done.lost = totals[RFS_LOST];
+	if (!j->minimum.scratch)
+		return 0;
+	r = rfs_minimum_lost(&j->minimum, blank, err);
+	j->done.lost = rfs_ranges_total(blank);
+	return r;
+}
+
+static int check_lost(void *data, const struct rfs_ranges *blank,
+		      struct rfs_error *err)
 {
 	struct job *j = data;
-	uint64_t totals[RFS_BLOCK_STATES], lost = 0;
+	struct rfs_ranges of_minimum = { 0 };
 	int r = rfs_subject_report(j->subject, &j->report, err);
 
-	if (r < 0)
+	if (r == 0)
+		r = count_lost(j, &of_minimum, err);
+	if (r == 0)
+		r = check_late(j, blank, err);
+	if (r == 0)
+		r = check_late(j, &of_minimum, err);
+	rfs_ranges_fini(&of_minimum);
+	if (r < 0 || !j->done.lost || j->req->zero_lost)
 		return r;
-	rfs_report_totals(&j->report, totals);
-	if (j->minimum.scratch) {
-		r = rfs_minimum_lost(&j->minimum, &lost, err);
-		if (r < 0)
-			return r;
-	} else {
-		lost = totals[RFS_LOST];
-	}
-	if (lost > j->done.lost)
-		j->done.lost = lost;
-	if (!j->done.lost || j->req->zero_lost)
-		return 0;
 	return rfs_fail(err, EIO,
 			"%" PRIu64 " bytes of %s are lost, and zeros by the "
 			"site's lost = zero; --lost zero passes them on",
@@ -169,7 +212,7 @@ static int open_manifest(const struct job *j, bool is_file,
 		return rfs_no_memory(err);
 	}
 	path = path ? path : beside;
-	r = rfs_place_file(&j->target->site, path, err);
+	r = rfs_sink_check_place(j->target, path, err);
 	return r < 0 ? r : rfs_newfile_open(f, path, j->req->force, err);
 }
 
@@ -181,32 +224,19 @@ static int digest_file(struct rfs_newfile *f, struct job *j,
 		       struct rfs_error *err)
 {
 	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
-	struct rfs_digester *d;
-	struct rfs_range piece;
-	uint64_t size;
+	struct rfs_exported made;
 	int fd = dup(f->fd), r;
 
 	if (fd < 0)
 		return rfs_fail(err, errno, "%s: %s", f->path, strerror(errno));
 	r = rfs_file_open(fd, false, f->path, NULL, &file, err);
 	if (r == 0)
-		r = rfs_digester_new(&d, err);
+		r = rfs_export_digest(file, &made, err);
 	if (r < 0)
 		return r;
-	size = rfs_reader_size(file);
-	for (uint64_t off = 0; off < size && r == 0; off += piece.len) {
-		piece = rfs_range_cut(rfs_range(off, RFS_DIGESTER_STEP),
-				      rfs_range(0, size));
-		r = rfs_reader_read(file, piece, rfs_digester_room(d), NULL,
-				    err);
-		if (r == 0)
-			rfs_digester_put(d, piece.len);
-	}
-	if (r == 0)
-		rfs_digester_end(d, &j->file_digests);
-	rfs_digester_free(d);
-	j->file_size = size;
-	return r;
+	j->file_size = made.size;
+	j->file_digests = made.digests;
+	return 0;
 }
 
 /* In place of the raw file, which never gets a name. */
@@ -331,7 +361,9 @@ static int work(struct job *j, struct rfs_error *err)
 	};
 	int r = 0;
 
-	if (j->req->minimum) {
+	if (j->req->minimum)
+		r = rfs_place_scratch(&j->target->site, err);
+	if (r == 0 && j->req->minimum) {
 		r = rfs_minimum_open(&j->minimum, what.disk, what.name,
 				     j->req->zero_lost, err);
 		what.disk = j->minimum.disk;

@@ -14,7 +14,7 @@ struct copying {
 	struct rfs_sink *sink;
 	struct rfs_digester *digester;
 	struct rfs_progress progress;
-	struct rfs_ranges bad;
+	struct rfs_ranges bad, blank;
 	uint64_t done, lost;
 	struct rfs_error *err;
 };
@@ -26,14 +26,17 @@ static void advance(struct copying *c, uint64_t len)
 }
 
 /* What could not be read of 'range' is zeros from here on. */
-static void blank(struct copying *c, struct rfs_range range, uint8_t *buf)
+static int blank(struct copying *c, struct rfs_range range, uint8_t *buf)
 {
 	for (size_t i = 0; i < c->bad.count; i++) {
 		struct rfs_range b = rfs_range_cut(c->bad.items[i], range);
 
 		memset(buf + (b.off - range.off), 0, b.len);
 		c->lost += b.len;
+		if (rfs_ranges_add(&c->blank, b) < 0)
+			return rfs_no_memory(c->err);
 	}
+	return 0;
 }
 
 static int read_piece(struct copying *c, struct rfs_range range, uint8_t *buf)
@@ -42,16 +45,16 @@ static int read_piece(struct copying *c, struct rfs_range range, uint8_t *buf)
 
 	rfs_ranges_clear(&c->bad);
 	r = rfs_reader_read(c->what->disk, range, buf, &c->bad, c->err);
-	if (r == -EIO && c->bad.count && c->what->zero_lost) {
-		blank(c, range, buf);
-		return 0;
-	}
+	if (r == -EIO && c->bad.count && c->what->zero_lost)
+		return blank(c, range, buf);
 	if (r == -EIO && c->bad.count)
 		return rfs_fail(c->err, EIO,
-				"%s is lost in bytes %" PRIu64 " to %" PRIu64
-				" (and maybe elsewhere): no source can read "
-				"them; --lost zero makes them zeros, rescuefs "
-				"losses says what that hits",
+				"%s cannot be read in bytes %" PRIu64
+				" to %" PRIu64
+				" (and maybe elsewhere): no source gives them; "
+				"rescuefs fetch asks again for what was only "
+				"late, rescuefs losses says what lost bytes "
+				"hit, and --lost zero makes those zeros",
 				c->what->name, c->bad.items[0].off,
 				rfs_range_end(c->bad.items[0]) - 1);
 	return r;
@@ -67,11 +70,6 @@ static int copy_data(struct copying *c, struct rfs_range range)
 				       : RFS_DIGESTER_STEP;
 		uint8_t *buf = rfs_digester_room(c->digester);
 
-		if (c->what->stop && *c->what->stop)
-			return rfs_fail(c->err, EINTR,
-					"stopped by a signal, after %" PRIu64
-					" bytes",
-					c->done);
 		r = read_piece(c, rfs_range(range.off, len), buf);
 		if (r < 0)
 			break;
@@ -125,6 +123,7 @@ int rfs_export_copy(const struct rfs_export *e, struct rfs_sink *sink,
 
 	if (r < 0)
 		return r;
+	sink->stop = e->stop;
 	rfs_progress_begin(&c.progress, e->name, size, e->quiet);
 	r = copy_all(&c, size);
 	rfs_progress_clear(&c.progress);
@@ -132,9 +131,34 @@ int rfs_export_copy(const struct rfs_export *e, struct rfs_sink *sink,
 		ret->size = size;
 		ret->lost = c.lost;
 		rfs_digester_end(c.digester, &ret->digests);
-		r = e->check ? e->check(e->data, err) : 0;
+		r = e->check ? e->check(e->data, &c.blank, err) : 0;
 	}
 	rfs_digester_free(c.digester);
 	rfs_ranges_fini(&c.bad);
+	rfs_ranges_fini(&c.blank);
+	return r;
+}
+
+int rfs_export_digest(struct rfs_reader *file, struct rfs_exported *ret,
+		      struct rfs_error *err)
+{
+	struct rfs_range all = rfs_range(0, rfs_reader_size(file)), piece;
+	struct rfs_digester *d;
+	int r = rfs_digester_new(&d, err);
+
+	if (r < 0)
+		return r;
+	for (uint64_t off = 0; off < all.len && r == 0; off += piece.len) {
+		piece = rfs_range_cut(rfs_range(off, RFS_DIGESTER_STEP), all);
+		r = rfs_reader_read(file, piece, rfs_digester_room(d), NULL,
+				    err);
+		if (r == 0)
+			rfs_digester_put(d, piece.len);
+	}
+	if (r == 0) {
+		*ret = (struct rfs_exported){ .size = all.len };
+		rfs_digester_end(d, &ret->digests);
+	}
+	rfs_digester_free(d);
 	return r;
 }

@@ -98,7 +98,8 @@ static int open_host_file(struct rfs_target *t, const struct rfs_host *host,
 	return rfs_file_open(fd, false, path, NULL, ret, err);
 }
 
-/* The kernel or the ramdisk: its id becomes a property of the disk's image. */
+/* The kernel or the ramdisk, unless Glance has it: its id becomes a property of
+ * the disk's image. */
 static int upload_part(const struct rfs_export_request *req,
 		       struct rfs_target *t, const char *part, const char *path,
 		       const char *format, struct properties *of_disk,
@@ -126,6 +127,8 @@ static int upload_part(const struct rfs_export_request *req,
 	image.name = name;
 	what.disk = file;
 	if (r == 0)
+		r = rfs_export_digest(file, &sent, err);
+	if (r == 0 && !rfs_glance_find(format, &sent, id))
 		r = rfs_glance_upload(&image, &what, &sent, id, err);
 	if (r == 0)
 		r = add(of_disk, property, id, err);

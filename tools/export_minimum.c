@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,7 +10,7 @@
 #include "tools/program.h"
 
 /* By the bits of e2fsck(8): all is mended, and no reboot is of interest. */
-static int check(const char *path, struct rfs_error *err)
+static int mend(const char *path, struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *text = NULL;
 	/* The shell turns 1 and 2 into 0: of these nothing more is to be known. */
@@ -18,13 +19,8 @@ static int check(const char *path, struct rfs_error *err)
 					 "e2fsck -fy -E readahead_kb=0 \"$0\" "
 					 ">&2; s=$?; [ $s -lt 4 ]" },
 			       (char *)path, NULL };
-	int r = rfs_program_run(argv, &text, err);
 
-	return r < 0 ? rfs_fail(err, EIO,
-				"e2fsck could not mend it on a throw-away "
-				"disk; --minimum is for an ext filesystem "
-				"without partitions")
-		     : 0;
+	return rfs_program_run(argv, &text, err);
 }
 
 static int shrink(const char *path, struct rfs_error *err)
@@ -39,6 +35,46 @@ static int shrink(const char *path, struct rfs_error *err)
 	return r < 0 ? rfs_context(err, r, "resize2fs -M") : 0;
 }
 
+int rfs_minimum_lost(const struct rfs_minimum *m, struct rfs_ranges *ret,
+		     struct rfs_error *err)
+{
+	struct rfs_report report = { 0 };
+	int r = rfs_view_report(rfs_scratch_view(m->scratch), &report, err);
+
+	for (size_t i = 0; i < report.count && r == 0; i++)
+		if (report.items[i].was == RFS_LOST &&
+		    rfs_ranges_add(ret, report.items[i].range) < 0)
+			r = rfs_no_memory(err);
+	rfs_report_fini(&report);
+	return r;
+}
+
+/* Why it could not be mended: for want of blocks, or it is nothing to be mended. */
+static int check(struct rfs_minimum *m, struct rfs_error *err)
+{
+	struct rfs_ranges lost = { 0 };
+	uint64_t bytes;
+	int r = mend(rfs_scratch_path(m->scratch), err), told;
+
+	if (r != -EIO)
+		return r;
+	told = rfs_minimum_lost(m, &lost, err);
+	bytes = rfs_ranges_total(&lost);
+	rfs_ranges_fini(&lost);
+	if (told < 0)
+		return told;
+	if (bytes)
+		return rfs_fail(err, EIO,
+				"%" PRIu64 " bytes that e2fsck wants are lost; "
+				"--lost zero makes them zeros, and it mends "
+				"what it can",
+				bytes);
+	return rfs_fail(err, EINVAL,
+			"e2fsck could not mend it on a throw-away disk; "
+			"--minimum is for an ext filesystem without "
+			"partitions");
+}
+
 int rfs_minimum_open(struct rfs_minimum *m, struct rfs_reader *disk,
 		     const char *name, bool zero_lost, struct rfs_error *err)
 {
@@ -49,7 +85,7 @@ int rfs_minimum_open(struct rfs_minimum *m, struct rfs_reader *disk,
 
 	if (r < 0)
 		return r;
-	r = check(rfs_scratch_path(m->scratch), err);
+	r = check(m, err);
 	if (r == 0)
 		r = shrink(rfs_scratch_path(m->scratch), err);
 	if (r == 0)
@@ -57,21 +93,6 @@ int rfs_minimum_open(struct rfs_minimum *m, struct rfs_reader *disk,
 				    &m->disk, err);
 	if (r < 0)
 		rfs_minimum_close(m, NULL);
-	return r;
-}
-
-int rfs_minimum_lost(const struct rfs_minimum *m, uint64_t *ret,
-		     struct rfs_error *err)
-{
-	struct rfs_report report = { 0 };
-	uint64_t totals[RFS_BLOCK_STATES];
-	int r = rfs_view_report(rfs_scratch_view(m->scratch), &report, err);
-
-	if (r == 0) {
-		rfs_report_totals(&report, totals);
-		*ret = totals[RFS_LOST];
-	}
-	rfs_report_fini(&report);
 	return r;
 }
 

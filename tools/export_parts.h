@@ -28,8 +28,8 @@ struct rfs_minimum {
 
 int rfs_minimum_open(struct rfs_minimum *m, struct rfs_reader *disk,
 		     const char *name, bool zero_lost, struct rfs_error *err);
-/* Bytes that it needed and nobody had. */
-int rfs_minimum_lost(const struct rfs_minimum *m, uint64_t *ret,
+/* Appends what it wanted to read and nobody gave. */
+int rfs_minimum_lost(const struct rfs_minimum *m, struct rfs_ranges *ret,
 		     struct rfs_error *err);
 int rfs_minimum_close(struct rfs_minimum *m, struct rfs_error *err);
 

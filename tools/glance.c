@@ -23,7 +23,8 @@ struct words {
 /* The two clients differ in their words only. */
 struct client {
 	const char *program;
-	const char *create[12], *name_option, *show[12], *list[8], *delete[4];
+	const char *create[12], *name_option, *show[12], *list[8], *all[16],
+		*delete[4];
 };
 
 static const struct client clients[] = {
@@ -34,12 +35,17 @@ static const struct client clients[] = {
 	  .show = { "openstack", "image", "show", "-f", "shell", "-c", "size",
 		    "-c", "status", "-c", "checksum" },
 	  .list = { "openstack", "image", "list", "-f", "value", "-c", "ID" },
+	  .all = { "openstack", "image", "list", "--long", "-f", "value", "-c",
+		   "ID", "-c", "Disk Format", "-c", "Checksum", "-c",
+		   "Status" },
 	  .delete = { "openstack", "image", "delete" } },
 	{ .program = "glance",
 	  .create = { "glance", "image-create", "--visibility", "private" },
 	  .name_option = "--name",
 	  .show = { "glance", "image-show", "--max-column-width", "200" },
 	  .list = { "glance", "image-list" },
+	  .all = { "glance", "image-list", "--property-filter",
+		   "status=active" },
 	  .delete = { "glance", "image-delete" } },
 };
 
@@ -74,21 +80,39 @@ static bool is_word(char c)
 	return isalnum((unsigned char)c) || c == '_' || c == '-';
 }
 
-bool rfs_glance_value(const char *text, const char *key, char *ret, size_t room)
+/* Where the value begins, if the 'len' bytes at 'p' are a name: in 'size="1"' or
+ * "| size | 1 |" at a line's beginning, or in "'size': '1'".  Any other word is
+ * one of the image's own texts. */
+static const char *value_of(const char *text, const char *p, size_t len)
 {
-	size_t len = strlen(key), n = 0;
-	const char *p = text;
+	bool begins = p == text || p[-1] == '\n';
+	const char *end = p + len;
 
-	while ((p = strstr(p, key)) &&
-	       ((p > text && is_word(p[-1])) || is_word(p[len])))
-		p += len;
-	if (!p)
+	if (begins && strncmp(end, "=\"", 2) == 0)
+		return end + 2;
+	if (p > text && p[-1] == '\'' && strncmp(end, "': '", 4) == 0)
+		return end + 4;
+	begins = p - text >= 2 && strncmp(p - 2, "| ", 2) == 0 &&
+		 (p - text == 2 || p[-3] == '\n');
+	end += strspn(end, " ");
+	return begins && strncmp(end, "| ", 2) == 0 ? end + 2 : NULL;
+}
+
+/* The value of 'key' in what either client prints of an image, up to 'room'
+ * bytes: letters, digits, '-' and '_'.  False if it is not there. */
+static bool find_value(const char *text, const char *key, char *ret,
+		       size_t room)
+{
+	const char *value = NULL;
+	size_t n = 0;
+
+	for (const char *p = text; !value && (p = strstr(p, key)); p++)
+		value = value_of(text, p, strlen(key));
+	if (!value)
 		return false;
-	p += len;
-	p += strspn(p, " |=:'\"");
-	while (is_word(p[n]) && n + 1 < room)
+	while (is_word(value[n]) && n + 1 < room)
 		n++;
-	memcpy(ret, p, n);
+	memcpy(ret, value, n);
 	ret[n] = '\0';
 	return n > 0;
 }
@@ -119,7 +143,7 @@ static int expect(const char *text, const char *id, const char *key,
 {
 	char is[160];
 
-	if (!rfs_glance_value(text, key, is, sizeof(is)))
+	if (!find_value(text, key, is, sizeof(is)))
 		return rfs_fail(err, EBADMSG,
 				"Glance says no %s of the image %s, which was "
 				"to be %s",
@@ -161,6 +185,55 @@ static int compare(const struct client *client, const char *id,
 		r = expect(text, id, "os_hash_value", sent->digests.sha512,
 			   err);
 	return r;
+}
+
+/* The line of the openstack client's list that has 'rest' behind the id. */
+static bool find_line(const char *list, const char *rest,
+		      char ret_id[RFS_GLANCE_ID])
+{
+	const char *p = strstr(list, rest);
+	char before[RFS_GLANCE_ID];
+
+	if (!p || p - list < RFS_GLANCE_ID - 1)
+		return false;
+	memcpy(before, p - (RFS_GLANCE_ID - 1), RFS_GLANCE_ID - 1);
+	before[RFS_GLANCE_ID - 1] = '\0';
+	return find_id(before, ret_id);
+}
+
+static bool find_image(const struct client *client, const char *disk_format,
+		       const struct rfs_digests *digests,
+		       char ret_id[RFS_GLANCE_ID])
+{
+	RFS_CLEANUP_FREE char *list = NULL;
+	struct words w = { 0 };
+	char line[80], format[48], hash[160];
+
+	/* One filters by hash, the other prints one. */
+	snprintf(line, sizeof(line), " %s %s active\n", disk_format,
+		 digests->md5);
+	snprintf(format, sizeof(format), "disk_format=%s", disk_format);
+	snprintf(hash, sizeof(hash), "os_hash_value=%s", digests->sha512);
+	add_all(&w, client->all);
+	if (client == &clients[0])
+		return rfs_program_run(argv_of(&w), &list, NULL) == 0 &&
+		       find_line(list, line, ret_id);
+	add(&w, "--property-filter");
+	add(&w, format);
+	add(&w, "--property-filter");
+	add(&w, hash);
+	return rfs_program_run(argv_of(&w), &list, NULL) == 0 &&
+	       find_id(list, ret_id);
+}
+
+bool rfs_glance_find(const char *disk_format, const struct rfs_exported *what,
+		     char ret_id[RFS_GLANCE_ID])
+{
+	const struct client *client = find_client();
+
+	return client &&
+	       find_image(client, disk_format, &what->digests, ret_id) &&
+	       compare(client, ret_id, what, NULL) == 0;
 }
 
 /*

@@ -25,9 +25,9 @@ int rfs_glance_upload(const struct rfs_glance_image *image,
 		      const struct rfs_export *what, struct rfs_exported *ret,
 		      char ret_id[RFS_GLANCE_ID], struct rfs_error *err);
 
-/* For tests: the value behind 'key' in what a client printed, up to 'room'
- * bytes; false if it is not there.  Letters, digits, '-' and '_' only. */
-bool rfs_glance_value(const char *text, const char *key, char *ret,
-		      size_t room);
+/* An image of that format which has these very bytes, and is active.  False where
+ * there is none, and where Glance does not say. */
+bool rfs_glance_find(const char *disk_format, const struct rfs_exported *what,
+		     char ret_id[RFS_GLANCE_ID]);
 
 #endif /* RESCUEFS_TOOLS_GLANCE_H */

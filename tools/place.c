@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "fs/scratch.h"
 #include "readers/reach.h"
 #include "site/volumes.h"
 
@@ -190,6 +191,19 @@ int rfs_place_file(const struct rfs_site *site, const char *path,
 				strerror(errno ? errno : EINVAL));
 	place.path = real;
 	return check_sources(site, NULL, &place, err);
+}
+
+int rfs_place_scratch(const struct rfs_site *site, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *path = NULL;
+	int r;
+
+	if (asprintf(&path, "%s/rescuefs-scratch", rfs_scratch_dir()) < 0) {
+		path = NULL;
+		return rfs_no_memory(err);
+	}
+	r = rfs_place_file(site, path, err);
+	return r < 0 ? rfs_context(err, r, "TMPDIR") : 0;
 }
 
 int rfs_place_state(const struct rfs_site *site, const char *mountpoint,

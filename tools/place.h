@@ -17,4 +17,7 @@ int rfs_place_state(const struct rfs_site *site, const char *mountpoint,
 int rfs_place_file(const struct rfs_site *site, const char *path,
 		   struct rfs_error *err);
 
+/* Whether a throw-away disk may be made where $TMPDIR has it; as above. */
+int rfs_place_scratch(const struct rfs_site *site, struct rfs_error *err);
+
 #endif /* RESCUEFS_TOOLS_PLACE_H */

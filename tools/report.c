@@ -105,7 +105,7 @@ static int run(void *data, struct rfs_target *t)
 	    rfs_place_file(&t->site, req->file, &err) < 0)
 		return rfs_complain(&err, RFS_EXIT_USE);
 	if (req->facts.advise && !req->facts.quiet &&
-	    rfs_advise_check_room(t, &err) < 0)
+	    rfs_place_scratch(&t->site, &err) < 0)
 		return rfs_complain(&err, RFS_EXIT_USE);
 	r = rfs_site_facts_gather(t, &req->facts, &facts, &err);
 	if (r < 0)

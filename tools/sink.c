@@ -19,6 +19,10 @@ static int fail_sink(const struct rfs_sink *s, struct rfs_error *err)
 {
 	int errnum = errno;
 
+	if (errnum == EINTR)
+		return rfs_fail(err, EINTR,
+				"stopped by a signal, after %" PRIu64 " bytes",
+				s->off);
 	if (errnum == EPIPE)
 		return rfs_fail(err, EPIPE,
 				"%s: who read it has gone, after %" PRIu64
@@ -88,9 +92,9 @@ static int open_device(struct rfs_sink *s, const struct rfs_target *t,
 	return 0;
 }
 
-/* Of the folder in which it comes to lie. */
-static int check_place(const struct rfs_target *t, const char *path,
-		       struct rfs_error *err)
+/* By the folder in which it comes to lie. */
+int rfs_sink_check_place(const struct rfs_target *t, const char *path,
+			 struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *folder = NULL;
 	const char *slash = strrchr(path, '/');
@@ -138,7 +142,7 @@ static int open_by_kind(struct rfs_sink *s, const struct rfs_target *t,
 		s->is_ours = true;
 		return s->fd < 0 ? fail_sink(s, err) : 0;
 	}
-	r = check_place(t, s->name, err);
+	r = rfs_sink_check_place(t, s->name, err);
 	if (r == 0)
 		r = rfs_newfile_open(&s->file, s->name, force, err);
 	s->fd = s->file.fd;
@@ -166,6 +170,12 @@ void rfs_sink_pipe(struct rfs_sink *s, int fd, const char *name)
 	};
 }
 
+static bool is_stopped(const struct rfs_sink *s)
+{
+	errno = EINTR;
+	return s->stop && *s->stop;
+}
+
 int rfs_sink_write(struct rfs_sink *s, const void *buf, size_t len,
 		   struct rfs_error *err)
 {
@@ -173,11 +183,14 @@ int rfs_sink_write(struct rfs_sink *s, const void *buf, size_t len,
 	ssize_t n;
 
 	while (len) {
+		/* Who reads a pipe may never go on: a signal cuts a write short,
+		 * and ends the wait. */
+		if (is_stopped(s))
+			return fail_sink(s, err);
 		n = s->kind == RFS_SINK_PIPE
 			    ? write(s->fd, p, len)
 			    : pwrite(s->fd, p, len, (off_t)s->off);
-		/* Who reads a pipe may never go on; a signal ends the wait. */
-		if (n < 0 && errno == EINTR && s->kind != RFS_SINK_PIPE)
+		if (n < 0 && errno == EINTR)
 			continue;
 		if (n == 0)
 			errno = ENOSPC;
@@ -203,6 +216,8 @@ int rfs_sink_zeros(struct rfs_sink *s, uint64_t len, struct rfs_error *err)
 	size_t step;
 	int r = 0;
 
+	if (is_stopped(s))
+		return fail_sink(s, err);
 	if (s->kind == RFS_SINK_FILE ||
 	    (s->kind == RFS_SINK_DEVICE && zero_device(s, len))) {
 		s->off += len;

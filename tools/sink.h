@@ -8,6 +8,8 @@
 #ifndef RESCUEFS_TOOLS_SINK_H
 #define RESCUEFS_TOOLS_SINK_H
 
+#include <signal.h>
+
 #include "tools/newfile.h"
 #include "tools/target.h"
 
@@ -23,6 +25,8 @@ struct rfs_sink {
 	int fd;			 /* of any kind */
 	bool is_ours;		 /* to be closed: not standard output */
 	const char *name;	 /* for messages; outlives it */
+	const volatile sig_atomic_t
+		*stop; /* NULL, or set by a signal to end it */
 	uint64_t off;
 };
 
@@ -33,10 +37,14 @@ int rfs_sink_open(struct rfs_sink *s, const struct rfs_target *t,
 		  const char *path, uint64_t size, bool force,
 		  struct rfs_error *err);
 
+/* Whether a file may come to lie there: not on a source nor in the mount. */
+int rfs_sink_check_place(const struct rfs_target *t, const char *path,
+			 struct rfs_error *err);
+
 /* A pipe that is open already, which the caller closes. */
 void rfs_sink_pipe(struct rfs_sink *s, int fd, const char *name);
 
-/* -EPIPE: nobody reads any more; -EINTR: a signal came while a pipe was full. */
+/* -EPIPE: nobody reads any more; -EINTR: it was told to stop. */
 int rfs_sink_write(struct rfs_sink *s, const void *buf, size_t len,
 		   struct rfs_error *err);
 int rfs_sink_zeros(struct rfs_sink *s, uint64_t len, struct rfs_error *err);

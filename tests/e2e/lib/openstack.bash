@@ -70,11 +70,74 @@ glance_start()
 
 glance_clients()
 {
-	export HOME=$1/home OS_AUTH_TYPE=none
+	export HOME=$1/home OS_AUTH_TYPE=none no_proxy=127.0.0.1
 	export OS_ENDPOINT=http://127.0.0.1:$2
 	# Those of the glance client, which never asks the first.
 	export OS_AUTH_URL=http://127.0.0.1:1 OS_IMAGE_URL=$OS_ENDPOINT
 	export OS_AUTH_TOKEN=none
+}
+
+# glance_call METHOD PATH [HEADER]: its API, without a client's second of start;
+# what stdin has goes there, and what it answers to stdout.
+glance_call()
+{
+	python3 - "$@" 3<&0 <<-'END'
+	import os, shutil, sys, urllib.request
+	kind = {"POST": "application/json"}
+	data = open(3, "rb").read() if sys.argv[1] in ("POST", "PUT") else None
+	call = urllib.request.Request(
+	    os.environ["OS_ENDPOINT"] + "/v2/images" + sys.argv[2], data,
+	    {"Content-Type": kind.get(sys.argv[1], "application/octet-stream")},
+	    method=sys.argv[1])
+	with urllib.request.urlopen(call) as answer:
+	    shutil.copyfileobj(answer, sys.stdout.buffer)
+	END
+}
+
+# glance_upload FILE PROPERTY=VALUE...: a raw image with these; prints its id.
+glance_upload()
+{
+	local file=$1 id
+	shift
+
+	id=$(jq -nc '[$ARGS.positional[] | split("=") | {(.[0]): .[1]}] | add +
+		{name: "x", disk_format: "raw", container_format: "bare"}' \
+		--args "$@" | glance_call POST "" | jq -r .id)
+	glance_call PUT "/$id/file" <"$file"
+	printf '%s\n' "$id"
+}
+
+# "DISK-FORMAT ID" of each image.
+glance_images()
+{
+	glance_call GET "" </dev/null |
+		jq -r '.images[] | "\(.disk_format) \(.id)"' | sort
+}
+
+# Its bytes.
+glance_file()
+{
+	glance_call GET "/$1/file" </dev/null
+}
+
+# small_host DIR: a host with one instance of each era, a volume, and the scene's
+# own kernel; all of it readable.  Sets SMALL, the uuid of today's.
+SMALL=c2a6b1d4-0000-4000-8000-0000000000aa
+small_host()
+{
+	local dir=$1/host/$NOVA id=instance-00000002 part
+
+	mkdir -p "$dir/$SMALL" "$dir/$id" "$1/lv"
+	seeded_bytes small 3145728 >"$dir/$SMALL/disk"
+	nova_domain "$1/host" instance-00000001 "$SMALL" small m1.tiny 64 \
+		9f2c61a4-0000-4000-8000-000000000000 disk
+	nova_disk_info "$1/host" "$SMALL" disk=raw
+	for part in kernel ramdisk; do
+		cp "$BACKUP/$NOVA/$ESSEX/$part" "$dir/$id/$part"
+	done
+	qemu-img create -q -f qcow2 "$dir/$id/disk" 1M
+	essex_domain "$1/host" "$id" 5b1f1a52-0000-4000-8000-0000000000bb
+	seeded_bytes volume 2097152 >"$1/lv/volume-00000143"
 }
 
 glance_stop()
