@@ -127,6 +127,22 @@ query()
 	grep -qx ITEMS=1 "$W/one"
 }
 
+@test "what is not known stands at the top, and what is dangerous is said" {
+	local f
+
+	for f in "$W/today" "$W/essex"; do
+		# Before the first step, whose work they are wanted for.
+		[ "$(grep -n "='FILL-IN'" "$f" | tail -n 1 | cut -d: -f1)" -lt \
+			"$(grep -n '^die()' "$f" | cut -d: -f1)" ]
+		run -0 sed -n '/DANGER/,/^step_/p' "$f"
+		[[ $output = *"a nova-compute that comes back on"*"deletions"* ]]
+		run -0 grep -B1 '^step_\(detach\|retire\)()' "$f"
+		[[ $output = *"in use must be detached first"* ]]
+	done
+	run -0 grep -A2 'Do not use "evacuate"' "$W/today"
+	[[ $output = *"makes the root disk anew from"*"the image"* ]]
+}
+
 @test "it passes bash -n and shellcheck, and runs nothing by itself" {
 	local f
 
@@ -199,7 +215,12 @@ query()
 	# A second time there is nothing to do, and that is an error.
 	run -1 bash "$W/today" rehome 1 <<<yes
 	[[ $output = *"nova has 0 such instances on bm0002.the.re, not 1"* ]]
-	# The same statements of Essex, against the same table.
+	# The same statements of Essex, against the same table, and its list.
+	query nova "update instances set key_name = 'mykey' where host = 'bm0007'"
+	sed -i "s|bm0002.the.re|bm0007|" "$W/essex"
+	run -0 bash "$W/essex" list 1
+	[[ $output = *"$APRIL_UUID"*mykey*"north's"* ]]
+	cp "$T/essex" "$W/essex"
 	fill "$W/essex" NEW_HOST bm0008
 	shim "$W/bin" nova-manage <<-'END'
 	#!/usr/bin/env bash
@@ -234,6 +255,79 @@ query()
 	query cinder "update volumes set status = 'available', attach_status = 'detached'"
 	run -0 bash "$W/v" retire <<<yes
 	[ "$(query cinder "select status, deleted, deleted_at is not null from volumes")" = "deleted|1|1" ]
+}
+
+# What "$@" makes of the plan's step: the commands, one a line, without looks.
+asked()
+{
+	: >"$W/asked"
+	run -0 "$@" <<<yes
+	grep -vE '^[a-z]+ (service )?(list|show)|^(image|volume|server) (list|show) ' \
+		"$W/asked" >"$W/orders" || true
+	cat "$W/orders"
+}
+
+# An instance with an image that is its disk, and a volume in use.
+answering()
+{
+	local sum
+
+	control_plane
+	small_host "$W"
+	mkdir -p "$W/mount/instances/small" "$W/mount/volumes"
+	truncate -s 1M "$W/mount/instances/small/disk"
+	truncate -s 1025M "$W/lv/volume-$VOLUME" "$W/mount/volumes/volume-$VOLUME"
+	client "$RESCUEFS" plan --damaged "$W/host,host=bm1" --volumes "$W/lv" \
+		--state "$W/state" small "volume-$VOLUME" >"$W/p"
+	sed -i "s|^MOUNT='FILL-IN'|MOUNT='$W/mount'|" "$W/p"
+	sum=$(head -c 1048576 /dev/zero | sha512sum)
+	echo in-use >"$W/status"
+	shim "$W/bin" openstack <<-END
+	#!/usr/bin/env bash
+	printf '%q ' "\$@" >>"$W/asked"
+	echo >>"$W/asked"
+	case "\$*" in
+	"compute service list"*) echo "disabled down" ;;
+	"image list"*) echo image-1 ;;
+	"image show"*) printf '%s\n' 'status="active"' 'size="1048576"' \
+		"properties=\"os_hash_value='${sum%% *}'\"" ;;
+	"server list"*) echo server-2 ;;
+	"server delete"*) touch "$W/deleted" ;;
+	"server show"*) [[ ! -e "$W/deleted" ]] ;;
+	"volume show"*) cat "$W/status" ;;
+	"volume set"*) echo available >"$W/status" ;;
+	"volume create"*) echo volume-2 ;;
+	"volume service list"*) echo disabled ;;
+	esac
+	END
+}
+
+@test "the steps of an instance order what they say, and look" {
+	answering
+	[ "$(asked bash "$W/p" host 1)" = \
+		"compute service set --disable --disable-reason its\\ disk\\ fails\\;\\ see\\ the\\ plan\\ of\\ recovery bm1 nova-compute " ]
+	fill "$W/p" KEY mykey
+	run -1 bash "$W/p" boot 1
+	[[ $output = *"ZONE is not known"* ]]
+	sed -i "s/'FILL-IN'/'north'/" "$W/p"
+	asked bash "$W/p" delete 1
+	[ "$(<"$W/orders")" = "server delete --wait $SMALL " ]
+	asked bash "$W/p" boot 1
+	grep -q '^server create --image image-1 --flavor m1.tiny --key-name mykey --availability-zone north --network north --wait -- small $' \
+		"$W/orders"
+}
+
+@test "the steps of a volume: taken off its server before it is gone" {
+	answering
+	sed -i "s/'FILL-IN'/'north'/" "$W/p"
+	asked bash "$W/p" outage 2
+	grep -q '^volume service set --disable --disable-reason .* north cinder-volume $' \
+		"$W/orders"
+	asked bash "$W/p" detach 2
+	[ "$(<"$W/orders")" = "volume set --state available --detached $VOLUME " ]
+	asked bash "$W/p" create 2
+	[ "$(<"$W/orders")" = \
+		"volume create --size 2 --availability-zone north -f value -c id -- rescued-volume-$VOLUME " ]
 }
 
 @test "Essex's volume, in a table made after its own" {

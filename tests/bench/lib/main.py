@@ -12,6 +12,7 @@ import tempfile
 import time
 
 import copying
+import exporting
 import other
 import reading
 import writing
@@ -23,6 +24,7 @@ WORKLOADS = {
     "scaling": reading.scaling,
     "copying": copying.sparse,
     "pipe": copying.pipe,
+    "export": exporting.export,
     "writing": writing.overlay,
     "fsck": other.fsck,
     "site": other.site,
