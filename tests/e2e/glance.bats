@@ -33,6 +33,8 @@ setup()
 	W=$BATS_TEST_TMPDIR
 	T=$BATS_FILE_TMPDIR
 	need_openstack glance-api glance-manage openstack glance
+	# Clients of python, some in a row, on a busy machine.
+	export CLIENT_SECONDS=240
 	options=(--damaged "$T/host,name=status,host=bm1,deadline=60s"
 		--volumes "$T/lv" --state "$T/small-state" --quiet)
 }
@@ -158,53 +160,50 @@ altered()
 	glance_images | diff "$W/before" -
 }
 
+# canned SED: a client that says of an image what Glance said of another one, as
+# if it were this disk's, and altered by SED.
+canned()
+{
+	local disk=$T/host/$NOVA/$SMALL/disk md5 sha512
+
+	md5=$(md5sum <"$disk") sha512=$(sha512sum <"$disk")
+	sed -E "s/^(\| size +\| )[0-9]+/\13145728/
+		s/^(\| checksum +\| )[0-9a-f]+/\1${md5%% *}/
+		s/^(\| os_hash_value +\| )[0-9a-f]+/\1${sha512%% *}/
+		$1" "$W/shown" >"$W/told"
+	altered <<-END
+	case "\$*" in
+	"image-create"*) cat >/dev/null && cat "$W/told" ;;
+	"image-show"*) cat "$W/told" ;;
+	"image-list"*) echo none ;;
+	esac
+	END
+}
+
 @test "other bytes, and an image that stays queued, are told and taken away" {
 	glance_images >"$W/before"
-	altered <<-'END'
-	case "$*" in
-	"image-create"*) head -c 1000000 | "$real" "$@" && cat >/dev/null ;;
-	*) exec "$real" "$@" ;;
+	altered <<-END
+	case "\$*" in
+	"image-create"*) head -c 1000000 | "\$real" "\$@" && cat >/dev/null ;;
+	"image-show"*) "\$real" "\$@" | tee "$W/shown" ;;
+	*) exec "\$real" "\$@" ;;
 	esac
 	END
 	run -3 export_by_glance --glance short small/disk
 	[[ $output = *"its size is 1000000, and not 3145728"* ]]
 	glance_images | diff "$W/before" -
-	altered <<-'END'
-	case "$*" in
-	"image-create"*) {
-		head -c 5000
-		head -c 1 >/dev/null
-		printf X
-		cat
-	} | "$real" "$@" ;;
-	*) exec "$real" "$@" ;;
-	esac
-	END
-	run -3 export_by_glance --glance other small/disk
-	[[ $output = *"is not what was sent: its checksum is"* ]]
-	glance_images | diff "$W/before" -
-	altered <<-'END'
-	case "$*" in
-	"image-show"*) "$real" "$@" | sed 's/active/queued/' ;;
-	*) exec "$real" "$@" ;;
-	esac
-	END
-	run -3 export_by_glance --glance queued small/disk
+	canned ''
+	run -0 --separate-stderr export_by_glance --glance x small/disk
+	[[ $(<"$W/told") = *"| $output "* ]]
+	canned 's/^(\| checksum +\| )./\1x/'
+	run -3 export_by_glance --glance x small/disk
+	[[ $output = *"is not what was sent: its checksum is x"* ]]
+	canned 's/^(\| os_hash_value +\| )./\1x/'
+	run -3 export_by_glance --glance x small/disk
+	[[ $output = *"is not what was sent: its os_hash_value is x"* ]]
+	canned 's/^(\| status +\| )active/\1queued/'
+	run -3 export_by_glance --glance x small/disk
 	[[ $output = *"its status is queued, and not active"* ]]
-	glance_images | diff "$W/before" -
-}
-
-@test "a hash that differs, where size and md5 are the same" {
-	glance_images >"$W/before"
-	altered <<-'END'
-	case "$*" in
-	"image-show"*) "$real" "$@" | sed -E '/os_hash_value/s/[0-9a-f]{8} /00000000 /' ;;
-	*) exec "$real" "$@" ;;
-	esac
-	END
-	run -3 export_by_glance --glance hash small/disk
-	[[ $output = *"its os_hash_value is "* ]]
-	glance_images | diff "$W/before" -
 }
 
 @test "a signal in the middle leaves no image" {
