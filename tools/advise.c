@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/cleanup.h"
 #include "core/vec.h"
 #include "core/withhold.h"
 #include "ext/differences.h"
 #include "ext/ext.h"
-#include "fs/scratch.h"
 #include "tools/check.h"
 #include "tools/place.h"
 #include "tools/verbs.h"
