@@ -385,22 +385,6 @@ static int run(void *data, struct rfs_target *t)
 	return failed ? failed : status;
 }
 
-static int take(void *data, int letter,
-		const char *value __attribute__((unused)),
-		struct rfs_error *err __attribute__((unused)))
-{
-	struct request *req = data;
-
-	req->json = req->json || letter == 'j';
-	req->all = req->all || letter == 'a';
-	return 0;
-}
-
-static bool is_all(const void *data)
-{
-	return ((const struct request *)data)->all;
-}
-
 int rfs_verb_advise(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -417,8 +401,8 @@ int rfs_verb_advise(int argc, char **argv)
 		.options = options,
 		.min_disks = 1,
 		.max_disks = SIZE_MAX,
-		.take = take,
-		.is_all = is_all,
+		.ret_all = &req.all,
+		.ret_json = &req.json,
 		.run = run,
 		.data = &req,
 	};

@@ -178,10 +178,8 @@ static int take(void *data, int letter, const char *value,
 {
 	struct request *req = data;
 
-	req->json = req->json || letter == 'j';
 	req->whole = req->whole || letter == 'w';
 	req->read_shared = req->read_shared || letter == 's';
-	req->quiet = req->quiet || letter == 'q';
 	req->no_files = req->no_files || letter == 'n';
 	return letter == 'b' ? take_block(req, value, err) : 0;
 }
@@ -208,6 +206,8 @@ int rfs_verb_compare(int argc, char **argv)
 		.max_disks = 1,
 		.tail = 2,
 		.ret_tail = &req.sides,
+		.ret_json = &req.json,
+		.ret_quiet = &req.quiet,
 		.take = take,
 		.run = run,
 		.data = &req,

@@ -466,8 +466,6 @@ static int take(void *data, int letter, const char *value,
 		return take_word(req, letter, value, err);
 	req->minimum = req->minimum || letter == 'M';
 	req->force = req->force || letter == 'F';
-	req->json = req->json || letter == 'j';
-	req->quiet = req->quiet || letter == 'q';
 	return 0;
 }
 
@@ -496,6 +494,8 @@ int rfs_verb_export(int argc, char **argv)
 		.letters = ":ho:",
 		.min_disks = 1,
 		.max_disks = 1,
+		.ret_json = &req.json,
+		.ret_quiet = &req.quiet,
 		.take = take,
 		.run = run,
 		.data = &req,

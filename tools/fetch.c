@@ -290,17 +290,9 @@ static int take(void *data, int letter, const char *value,
 		break;
 	default:
 		req->order.used_only = req->order.used_only || letter == 'u';
-		req->all = req->all || letter == 'a';
-		req->json = req->json || letter == 'j';
-		req->quiet = req->quiet || letter == 'q';
 		break;
 	}
 	return r;
-}
-
-static bool is_all(const void *data)
-{
-	return ((const struct request *)data)->all;
 }
 
 int rfs_verb_fetch(int argc, char **argv)
@@ -331,7 +323,9 @@ int rfs_verb_fetch(int argc, char **argv)
 		.min_disks = 1,
 		.max_disks = SIZE_MAX,
 		.take = take,
-		.is_all = is_all,
+		.ret_all = &req.all,
+		.ret_json = &req.json,
+		.ret_quiet = &req.quiet,
 		.run = run,
 		.data = &req,
 	};

@@ -94,24 +94,6 @@ static int print_all(void *data, struct rfs_target *t)
  * Options.
  */
 
-static int take(void *data, int letter, const char *value,
-		struct rfs_error *err)
-{
-	struct request *req = data;
-
-	(void)value;
-	(void)err;
-	req->json = req->json || letter == 'j';
-	req->quiet = req->quiet || letter == 'q';
-	req->all = req->all || letter == 'a';
-	return 0;
-}
-
-static bool is_all(const void *data)
-{
-	return ((const struct request *)data)->all;
-}
-
 int rfs_verb_losses(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -129,8 +111,9 @@ int rfs_verb_losses(int argc, char **argv)
 		.options = options,
 		.min_disks = 1,
 		.max_disks = SIZE_MAX,
-		.take = take,
-		.is_all = is_all,
+		.ret_all = &req.all,
+		.ret_json = &req.json,
+		.ret_quiet = &req.quiet,
 		.run = print_all,
 		.data = &req,
 	};

@@ -112,19 +112,12 @@ static int take(void *data, int letter, const char *value,
 {
 	struct request *req = data;
 
-	req->all = req->all || letter == 'a';
-	if (letter != 'e')
-		return 0;
+	(void)letter; /* there is but one */
 	if (strcmp(value, "today") != 0 && strcmp(value, "essex") != 0)
 		return rfs_fail(err, EINVAL, "--era %s: is today or essex",
 				value);
 	req->era = *value == 'e' ? RFS_ERA_ESSEX : RFS_ERA_TODAY;
 	return 0;
-}
-
-static bool is_all(const void *data)
-{
-	return ((const struct request *)data)->all;
 }
 
 int rfs_verb_plan(int argc, char **argv)
@@ -145,7 +138,7 @@ int rfs_verb_plan(int argc, char **argv)
 		.max_disks = SIZE_MAX,
 		.whole = true,
 		.take = take,
-		.is_all = is_all,
+		.ret_all = &req.all,
 		.run = print,
 		.data = &req,
 	};

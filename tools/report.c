@@ -127,15 +127,8 @@ static int take(void *data, int letter, const char *value,
 	(void)err;
 	if (letter == 'o')
 		req->file = value;
-	req->facts.quiet = req->facts.quiet || letter == 'q';
 	req->facts.advise = req->facts.advise && letter != 'n';
 	return 0;
-}
-
-static bool is_all(const void *data)
-{
-	(void)data;
-	return true;
 }
 
 int rfs_verb_report(int argc, char **argv)
@@ -155,7 +148,8 @@ int rfs_verb_report(int argc, char **argv)
 		.options = options,
 		.letters = ":ho:",
 		.take = take,
-		.is_all = is_all,
+		.all = true,
+		.ret_quiet = &req.facts.quiet,
 		.run = run,
 		.data = &req,
 	};

@@ -362,24 +362,6 @@ static int run(void *data, struct rfs_target *t)
 	return status == RFS_EXIT_FINE ? failed : status;
 }
 
-static int take(void *data, int letter, const char *value,
-		struct rfs_error *err)
-{
-	struct request *req = data;
-
-	(void)value;
-	(void)err;
-	req->json = req->json || letter == 'j';
-	req->quiet = req->quiet || letter == 'q';
-	req->all = req->all || letter == 'a';
-	return 0;
-}
-
-static bool is_all(const void *data)
-{
-	return ((const struct request *)data)->all;
-}
-
 int rfs_verb_verify(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -397,8 +379,9 @@ int rfs_verb_verify(int argc, char **argv)
 		.options = options,
 		.min_disks = 1,
 		.max_disks = SIZE_MAX,
-		.take = take,
-		.is_all = is_all,
+		.ret_all = &req.all,
+		.ret_json = &req.json,
+		.ret_quiet = &req.quiet,
 		.run = run,
 		.data = &req,
 	};

@@ -7,6 +7,19 @@
 
 #include "tools/verbs.h"
 
+/* True if the option is one of those that most verbs have. */
+static bool take_common(const struct rfs_verb_words *verb, int letter)
+{
+	bool *flag = letter == 'a'   ? verb->ret_all
+		     : letter == 'j' ? verb->ret_json
+		     : letter == 'q' ? verb->ret_quiet
+				     : NULL;
+
+	if (flag)
+		*flag = true;
+	return flag;
+}
+
 /* 0, or -EINVAL with a text, or -ECANCELED if only help was asked for. */
 static int read_options(const struct rfs_verb_words *verb,
 			struct rfs_settings *settings, int argc, char **argv,
@@ -31,7 +44,7 @@ static int read_options(const struct rfs_verb_words *verb,
 				     "in a way that it is not; rescuefs %s "
 				     "--help lists them",
 				     argv[optind - 1], verb->name);
-		else
+		else if (!take_common(verb, c))
 			r = verb->take(verb->data, c, optarg, err);
 	}
 	return r;
@@ -50,7 +63,7 @@ static int open_and_run(const struct rfs_verb_words *verb,
 		.max_disks = verb->max_disks,
 		.needs_state = verb->needs_state,
 		.whole = verb->whole,
-		.all = verb->is_all && verb->is_all(verb->data),
+		.all = verb->all || (verb->ret_all && *verb->ret_all),
 	};
 	struct rfs_error err = RFS_ERROR_INIT;
 	struct rfs_target target;

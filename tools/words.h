@@ -20,11 +20,13 @@ struct rfs_verb_words {
 	 * said; else *ret_tail stays NULL. */
 	size_t tail;
 	char ***ret_tail;
-	/* An option of the verb's own, by its letter in the table. */
+	/* What most verbs have, "all" as 'a', "json" as 'j' and "quiet" as 'q':
+	 * set if it is said.  NULL: a letter of the verb's own, or none. */
+	bool *ret_all, *ret_json, *ret_quiet;
+	bool all; /* it is about all disks, whatever is said */
+	/* Any other option, by its letter in the table; NULL: there is none. */
 	int (*take)(void *data, int letter, const char *value,
 		    struct rfs_error *err);
-	/* True once all options are taken, if it is about all disks. */
-	bool (*is_all)(const void *data);
 	/* What it does, with a target that is open; an exit status. */
 	int (*run)(void *data, struct rfs_target *target);
 	void *data;
