@@ -408,7 +408,8 @@ static int add_copy(struct rfs_notes *notes, const struct scan_group *group,
 	return r;
 }
 
-/* The place that the user gave a source; those not named come behind. */
+/* The place that the user gave a source, by its own name or its pattern's; those
+ * not named come behind. */
 static size_t preference(const struct rfs_disk_rule *rule,
 			 const struct rfs_copy *copy)
 {
@@ -417,7 +418,7 @@ static size_t preference(const struct rfs_disk_rule *rule,
 	if (!rule || !rule->prefer)
 		return 0;
 	while (rule->prefer[i] &&
-	       strcmp(rule->prefer[i], copy->source->origin.name) != 0)
+	       !rfs_source_is_called(copy->source, rule->prefer[i]))
 		i++;
 	return i;
 }

@@ -162,6 +162,7 @@ static void free_source(struct rfs_source *source)
 		close(source->root_fd);
 	free((char *)source->origin.name);
 	free(source->host);
+	free(source->section);
 	free(source->root);
 	free(source->volumes);
 	free(source->nbd);
@@ -231,6 +232,17 @@ struct rfs_source *rfs_site_find_source(const struct rfs_site *site,
 		if (!strcmp(site->sources[i]->origin.name, name))
 			return site->sources[i];
 	return NULL;
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
+bool rfs_source_is_called(const struct rfs_source *source, const char *name)
+{
+	return is_same_text(source->origin.name, name) ||
+	       is_same_text(source->section, name);
 }
 
 /* The first component of 'path' from its end that is 'name' or begins with
@@ -399,13 +411,53 @@ static char *unused_name(const struct rfs_site *site, char *name)
 	return try;
 }
 
+/* What both would be called: a source's name, or its pattern's.  The sources of
+ * one pattern share that. */
+static const char *shared_name(const struct rfs_source *a,
+			       const struct rfs_source *source,
+			       const char *name)
+{
+	if (is_same_text(a->origin.name, name))
+		return name;
+	if (is_same_text(a->section, source->section))
+		return NULL;
+	if (is_same_text(a->section, name))
+		return name;
+	return is_same_text(a->origin.name, source->section) ? source->section
+							     : NULL;
+}
+
+static int check_name(const struct rfs_site *site,
+		      const struct rfs_source *source, const char *name,
+		      struct rfs_error *err)
+{
+	const struct rfs_source *other;
+	const char *shared = NULL;
+	char line[32] = "";
+	size_t i = 0;
+
+	for (; i < site->nsources && !shared; i++)
+		shared = shared_name(site->sources[i], source, name);
+	if (!shared)
+		return 0;
+	other = site->sources[i - 1];
+	if (other->line)
+		snprintf(line, sizeof(line), " (line %u)", other->line);
+	return rfs_fail(err, EINVAL,
+			"two sources are called %s: %s, and %s%s; give one "
+			"another name",
+			shared, rfs_source_place(source),
+			rfs_source_place(other), line);
+}
+
 static int name_source(const struct rfs_site *site, struct rfs_source *source,
 		       const char *name, struct rfs_error *err)
 {
+	int r = name ? check_name(site, source, name, err) : 0;
 	char *made;
 
-	if (name && rfs_site_find_source(site, name))
-		return rfs_fail(err, EINVAL, "two sources are called %s", name);
+	if (r < 0)
+		return r;
 	if (name)
 		made = strdup(name);
 	else if (source->kind == RFS_BACKUP)
@@ -522,11 +574,15 @@ static int fill_source(const struct rfs_site *site, struct rfs_source *source,
 		source->volumes = rfs_path_absolute(NULL, spec->volumes);
 	if (is_said(spec->nbd))
 		source->nbd = strdup(spec->nbd);
+	if (spec->section)
+		source->section = strdup(spec->section);
+	source->line = spec->line;
 	source->host_made = !spec->host;
 	source->host = strdup(spec->host ? spec->host : "");
 	if (!source->root != !is_said(spec->root) ||
 	    !source->volumes != !is_said(spec->volumes) ||
-	    !source->nbd != !is_said(spec->nbd) || !source->host)
+	    !source->nbd != !is_said(spec->nbd) ||
+	    !source->section != !spec->section || !source->host)
 		return rfs_no_memory(err);
 	r = set_deadline(source, spec->deadline, err);
 	if (r == 0)

@@ -78,6 +78,8 @@ struct rfs_source {
 	int store;	   /* enum rfs_store_mode, or -1 for the site's */
 	unsigned int deadline_ms; /* 0: the site's */
 	bool of_pattern;  /* its root is one of those that one matches */
+	char *section;	  /* the name that the pattern goes by, or NULL */
+	unsigned line;	  /* of its section in the site file, or 0 */
 	char *open_error; /* why it could not be opened, or NULL */
 };
 
@@ -90,7 +92,8 @@ struct rfs_disk_rule {
 	bool asks;	      /* for the password, on the terminal */
 	char *password;	      /* as it was answered, or NULL */
 	char *map_source, *mapfile; /* of that source's copy; "none": none */
-	char **prefer; /* names of sources, freshest first; NULL-terminated */
+	char **prefer; /* names of sources and of patterns of them, freshest
+			* first; NULL-terminated */
 	int lost;      /* enum rfs_lost, or -1 for the site's */
 	int fill;      /* enum rfs_fill, or -1 for the site's */
 	int heal;      /* enum rfs_heal, or -1 for the site's */
@@ -142,6 +145,8 @@ struct rfs_source_spec {
 	const char *store;    /* on, auto, off; NULL: the site's */
 	const char *deadline; /* as rfs_deadline_parse; NULL: the site's */
 	bool of_pattern;      /* 'root' is a match of one, or matches nothing */
+	const char *section;  /* the name of the pattern that it matches */
+	unsigned line;	      /* where the site file says it; 0: an option */
 };
 
 void rfs_site_init(struct rfs_site *site);
@@ -186,6 +191,9 @@ const char *rfs_source_place(const struct rfs_source *source);
 
 struct rfs_source *rfs_site_find_source(const struct rfs_site *site,
 					const char *name);
+
+/* True if 'name' is the source's, or that of the pattern which made it. */
+bool rfs_source_is_called(const struct rfs_source *source, const char *name);
 
 /* Opens the roots.  A source that cannot be opened keeps its 'open_error' and
  * is passed over, with a note; an error only if none could be opened. */

@@ -18,6 +18,7 @@
 #include "core/vec.h"
 #include "site/site.h"
 #include "site/site_path.h"
+#include "site/site_words.h"
 
 /* Room for a path as long as the kernel takes, and its key. */
 #define LINE_MAX_LEN 4352
@@ -73,62 +74,6 @@ static int no_memory(struct parse *p)
 	return p->r;
 }
 
-/* How many letters must change to make one of the other. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[32], na = strlen(a), nb = strlen(b);
-
-	if (na > 31 || nb > 31)
-		return SIZE_MAX;
-	for (size_t j = 0; j <= nb; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= na; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= nb; j++) {
-			size_t best = diagonal + (a[i - 1] != b[j - 1]);
-
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[nb];
-}
-
-/* The word of a blank-separated list that comes nearest to 'word'. */
-static void nearest(const char *list, const char *word, char best[32])
-{
-	size_t least = SIZE_MAX;
-	char each[32];
-	int n;
-
-	*best = '\0';
-	for (const char *p = list; sscanf(p, "%31s%n", each, &n) == 1; p += n) {
-		size_t d = distance(each, word);
-
-		if (d < least) {
-			least = d;
-			snprintf(best, 32, "%s", each);
-		}
-	}
-}
-
-static bool is_listed(const char *list, const char *word)
-{
-	char each[32];
-	int n;
-
-	for (const char *p = list; sscanf(p, "%31s%n", each, &n) == 1; p += n)
-		if (!strcmp(each, word))
-			return true;
-	return false;
-}
-
 static const char *section_name(enum section section)
 {
 	static const char *const names[] = { "",     "site",   "source",
@@ -165,17 +110,17 @@ static int refuse_key(struct parse *p, const char *key)
 	const char *section = section_name(p->section);
 	char best[32];
 
-	if (is_listed(section_later(p->section), key))
+	if (rfs_words_has(section_later(p->section), key))
 		return FAIL(p, p->line, "'%s' is not supported by this version",
 			    key);
-	nearest(section_keys(p->section), key, best);
+	rfs_words_nearest(section_keys(p->section), key, best);
 	return FAIL(p, p->line, "[%s] has no key '%s'; the nearest is '%s'",
 		    section, key, best);
 }
 
 static int see_key(struct parse *p, const char *key)
 {
-	if (!is_listed(section_keys(p->section), key))
+	if (!rfs_words_has(section_keys(p->section), key))
 		return refuse_key(p, key);
 	for (size_t i = 0; i < p->nseen; i++)
 		if (!strcmp(p->seen[i], key))
@@ -472,6 +417,7 @@ static int finish_source(struct parse *p)
 		.taken = p->taken,
 		.store = p->store,
 		.deadline = p->deadline,
+		.line = p->section_line,
 	};
 	int r;
 
@@ -594,9 +540,22 @@ static int begin_base(struct parse *p, const char *name)
 	return 0;
 }
 
+/* A source of a pattern is called otherwise than its section. */
+static bool is_source_said(const struct rfs_site *site, const char *name)
+{
+	const struct rfs_source *s;
+
+	for (size_t i = 0; i < site->nsources; i++) {
+		s = site->sources[i];
+		if (!strcmp(s->section ? s->section : s->origin.name, name))
+			return true;
+	}
+	return false;
+}
+
 static int begin_source(struct parse *p, const char *name)
 {
-	if (rfs_site_find_source(p->site, name))
+	if (is_source_said(p->site, name))
 		return FAIL(p, p->line, "[source %s] is said twice", name);
 	p->section = SOURCE_SECTION;
 	return keep(p, &p->name, name);
@@ -638,7 +597,7 @@ static int begin_section(struct parse *p, const char *text)
 	if (!strcmp(first, "others") || !strcmp(first, "volume"))
 		return FAIL(p, p->line, "[%s] is not supported by this version",
 			    first);
-	nearest("site source disk export base", first, best);
+	rfs_words_nearest("site source disk export base", first, best);
 	return FAIL(p, p->line, "there is no section [%s]; the nearest is [%s]",
 		    text, best);
 }
@@ -692,23 +651,45 @@ static char *next_line(char *buf, int room, void *data)
 	return buf;
 }
 
+/* By its own name or that of its pattern. */
+static const struct rfs_source *find_called(const struct rfs_site *site,
+					    const char *name)
+{
+	for (size_t i = 0; i < site->nsources; i++)
+		if (rfs_source_is_called(site->sources[i], name))
+			return site->sources[i];
+	return NULL;
+}
+
+/* A mapfile is of one copy, so a pattern's name is not enough. */
+static int check_map_source(struct parse *p, const struct rfs_disk_rule *rule)
+{
+	const char *name = rule->map_source;
+	const struct rfs_source *one;
+
+	if (!name || rfs_site_find_source(p->site, name))
+		return 0;
+	one = find_called(p->site, name);
+	if (one)
+		return FAIL(p, p->line,
+			    "[disk %s]: mapfile: '%s' is a pattern of several "
+			    "sources; name one, such as '%s'",
+			    rule->disk, name, one->origin.name);
+	return FAIL(p, p->line, "[disk %s]: mapfile: there is no source '%s'",
+		    rule->disk, name);
+}
+
 static int check_sources(struct parse *p)
 {
-	for (size_t i = 0; i < p->site->nrules; i++) {
-		const char *name = p->site->rules[i].map_source;
-
-		if (name && !rfs_site_find_source(p->site, name))
-			return FAIL(p, p->line,
-				    "[disk %s]: mapfile: there is no source "
-				    "'%s'",
-				    p->site->rules[i].disk, name);
-	}
+	for (size_t i = 0; i < p->site->nrules; i++)
+		if (check_map_source(p, &p->site->rules[i]) < 0)
+			return p->r;
 	for (size_t i = 0; i < p->prefers.count; i++) {
 		struct prefer_line at = p->prefers.items[i];
 		char **name = p->site->rules[at.rule].prefer;
 
 		for (; *name; name++)
-			if (!rfs_site_find_source(p->site, *name))
+			if (!find_called(p->site, *name))
 				return FAIL(p, at.line,
 					    "prefer: there is no source '%s'",
 					    *name);

@@ -97,6 +97,7 @@ static int add_match(struct rfs_site *site, const struct rfs_source_spec *spec,
 		return rfs_no_memory(err);
 	one.root = path;
 	one.name = name;
+	one.section = spec->name;
 	one.of_pattern = true;
 	return rfs_site_add_source(site, &one, err);
 }

@@ -74,15 +74,63 @@ static const char *lost_name(int lost)
 	return lost == RFS_LOST_ZERO ? "zero" : "eio";
 }
 
-static void print_rule(const struct rfs_disk_rule *rule, FILE *out)
+/* What names it first; 'rule' has a list that ends with NULL. */
+static const char *called_first(const struct rfs_disk_rule *rule,
+				const struct rfs_source *source)
+{
+	char **name = rule->prefer;
+
+	while (*name && !rfs_source_is_called(source, *name))
+		name++;
+	return *name;
+}
+
+/* The freshest of those that 'name' stands for and that are older than 'than',
+ * or as old and said after it; NULL: no more. */
+static const struct rfs_source *next_called(const struct rfs_site *site,
+					    const struct rfs_disk_rule *rule,
+					    const char *name,
+					    const struct rfs_source *than)
+{
+	const struct rfs_source *s, *best = NULL;
+	bool is_behind = false;
+
+	for (size_t i = 0; i < site->nsources; i++) {
+		s = site->sources[i];
+		if (s == than) {
+			is_behind = true;
+			continue;
+		}
+		if (called_first(rule, s) != name ||
+		    (than && rfs_source_as_of(s) > rfs_source_as_of(than)) ||
+		    (than && rfs_source_as_of(s) == rfs_source_as_of(than) &&
+		     !is_behind))
+			continue;
+		if (!best || rfs_source_as_of(s) > rfs_source_as_of(best))
+			best = s;
+	}
+	return best;
+}
+
+/* The sources of a pattern are sections of their own in what is written. */
+static void print_prefer(const struct rfs_site *site,
+			 const struct rfs_disk_rule *rule, FILE *out)
+{
+	const struct rfs_source *s;
+
+	fprintf(out, "prefer =");
+	for (char **name = rule->prefer; *name; name++)
+		for (s = NULL; (s = next_called(site, rule, *name, s));)
+			fprintf(out, " %s", s->origin.name);
+	fprintf(out, "\n");
+}
+
+static void print_rule(const struct rfs_site *site,
+		       const struct rfs_disk_rule *rule, FILE *out)
 {
 	fprintf(out, "\n[disk %s]\n", rule->disk);
-	if (rule->prefer) {
-		fprintf(out, "prefer =");
-		for (char **name = rule->prefer; *name; name++)
-			fprintf(out, " %s", *name);
-		fprintf(out, "\n");
-	}
+	if (rule->prefer)
+		print_prefer(site, rule, out);
 	if (rule->format)
 		fprintf(out, "format = %s\n", rule->format);
 	if (rule->backing_format)
@@ -137,7 +185,7 @@ static int print_site(const struct rfs_site *site, FILE *out,
 	for (size_t i = 0; i < site->nsources && r == 0; i++)
 		r = print_source(site->sources[i], out, err);
 	for (size_t i = 0; i < site->nrules && r == 0; i++)
-		print_rule(&site->rules[i], out);
+		print_rule(site, &site->rules[i], out);
 	for (size_t i = 0; i < site->nexports && r == 0; i++)
 		fprintf(out, "\n[export %s]\ndisk = %s\n",
 			site->exports[i].export, site->exports[i].disk);

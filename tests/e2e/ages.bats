@@ -157,6 +157,76 @@ stale()
 			["2012"]'
 }
 
+# site_with LINE...: a site file of the damaged host with these lines.
+site_with()
+{
+	cat >"$W/site.conf" <<-EOT
+	[site]
+	state = $W/state
+	[source bm0002]
+	kind = damaged
+	root = $T/mnt/bm0002
+	EOT
+	printf '%s\n' "$@" >>"$W/site.conf"
+}
+
+# copies [SITE]: the sources of ci's disk, the first to be asked first.
+copies()
+{
+	"$RESCUEFS" scan "${1-$W/site.conf}" --json |
+		jq -r '[.instances[0].disks[0].copies[].source] | join(" ")'
+}
+
+@test "prefer names a pattern: its sources in order of age" {
+	local pattern day=(b-2013-05-{08,09,10})
+
+	pattern=("[source b]" "kind = backup" "host = bm0002"
+		"root = $T/backup/*/bm0002.the.re" "[disk ci/disk]")
+	site_with "${pattern[@]}"
+	[[ $(copies) = "bm0002 ${day[2]} ${day[1]} ${day[0]}" ]]
+	site_with "${pattern[@]}" "prefer = b"
+	[[ $(copies) = "${day[2]} ${day[1]} ${day[0]} bm0002" ]]
+	# A source by its own name stands where it is named first.
+	site_with "${pattern[@]}" "prefer = ${day[0]} b bm0002"
+	[[ $(copies) = "${day[0]} ${day[2]} ${day[1]} bm0002" ]]
+	# In what scan writes each source has a section of its own.
+	"$RESCUEFS" scan "$W/site.conf" --write "$W/again.conf" >/dev/null
+	grep "^prefer = ${day[0]} ${day[2]} ${day[1]} bm0002\$" "$W/again.conf"
+	[[ $(copies "$W/again.conf") = "$(copies)" ]]
+	# So is the disk read.
+	mkdir "$MNT"
+	client "$RESCUEFS" mount "$W/site.conf" "$MNT" 3>&- 4>&-
+	client cmp -n $((2 * M)) "$MNT/instances/ci/disk" \
+		<(seeded_bytes 2013-05-08-ci $((4 * M)))
+}
+
+@test "two patterns that make one name, and names that mean two things" {
+	local b=("[source b]" "kind = backup" "root = $T/backup/*/bm0002.the.re")
+
+	mkdir -p "$W/2013/05-09/h" "$W/2013/05-08/h"
+	# Line 6 has [source b], line 9 the other.
+	while IFS='|' read -r name root want; do
+		site_with "${b[@]}" "[source $name]" "kind = backup" \
+			"root = $root"
+		run -2 "$RESCUEFS" scan "$W/site.conf"
+		echo "$output"
+		[[ $output == *"$want"* && $output == *"site.conf:9: "* ]]
+	done <<-EOT
+	b-2013|$W/2013/*/h|called b-2013-05-08: $W/2013/05-08/h, and $T/backup/2013-05-08/bm0002.the.re (line 6)
+	b-2013-05-10|$T/mnt/bm0003|called b-2013-05-10: $T/mnt/bm0003, and $T/backup/2013-05-10/bm0002.the.re (line 6)
+	b|$W/2013/*/h|[source b] is said twice
+	EOT
+	# The pattern [source b-2013] itself, and a source of [source b].
+	mkdir -p "$W/odd/2013/h" "$W/more/x/h"
+	site_with "${b[@]/$T*/$W/odd/*/h}" "[source b-2013]" "kind = backup" \
+		"root = $W/more/*/h"
+	run -2 "$RESCUEFS" scan "$W/site.conf"
+	[[ $output == *"site.conf:9: two sources are called b-2013: "*"(line 6)"* ]]
+	site_with "${b[@]}" "[disk ci/disk]" "mapfile = b none"
+	run -2 "$RESCUEFS" scan "$W/site.conf"
+	[[ $output == *"'b' is a pattern of several sources; name one, such as 'b-2013-05-08'"* ]]
+}
+
 @test "a pattern that matches nothing, or stands where none can" {
 	run "$RESCUEFS" scan --damaged "$T/mnt/bm0002" --backup "$T/none/*"
 	[[ $status -eq 3 ]]
