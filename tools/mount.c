@@ -22,6 +22,7 @@
 #include "fs/session.h"
 #include "site/inventory.h"
 #include "site/open.h"
+#include "tools/given.h"
 #include "tools/password.h"
 #include "tools/place.h"
 #include "tools/settings.h"
@@ -164,6 +165,7 @@ static int with_state(struct mount *m, const struct rfs_inventory *inv)
 	if (r < 0) {
 		status = rfs_complain(&err, RFS_EXIT_SOURCE);
 	} else {
+		rfs_check_given(op);
 		status = run(m, inv, op);
 		rfs_opener_free(op);
 	}

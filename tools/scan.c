@@ -11,6 +11,7 @@
 
 #include "core/cleanup.h"
 #include "site/inventory.h"
+#include "tools/given.h"
 #include "tools/settings.h"
 #include "tools/verbs.h"
 
@@ -26,8 +27,9 @@ static const char help[] =
 	"usage: rescuefs scan [SITE | SOURCES] [--json] [--write FILE] [PART]\n"
 	"\n"
 	"Lists hosts, instances and disks, and the sources of each with their\n"
-	"ages.  No image is opened.  With PART, only the instances whose name\n"
-	"or uuid contains it; exit status 1 if there is none.\n"
+	"ages; of base images given by hand also what the state knows.  No\n"
+	"image is opened.  With PART, only the instances whose name or uuid\n"
+	"contains it; exit status 1 if there is none.\n"
 	"\n"
 	"SITE is a site file; see rescuefs.conf(5).  SOURCES are:\n"
 	"  --damaged DIR   the root of the host that is dying\n"
@@ -146,8 +148,8 @@ static int write_site(struct rfs_site *site, const char *path,
 }
 
 static int print_part(const struct request *req,
-		      const struct rfs_inventory *inv, char **ret_text,
-		      size_t *ret_found, struct rfs_error *err)
+		      const struct rfs_inventory *inv, struct rfs_given *given,
+		      char **ret_text, size_t *ret_found, struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE const struct rfs_instance **only = NULL;
 
@@ -155,22 +157,35 @@ static int print_part(const struct request *req,
 	if (!only)
 		return rfs_no_memory(err);
 	*ret_found = rfs_inventory_find(inv, req->part, only, inv->ninstances);
-	return rfs_inventory_print(inv, only, *ret_found, req->json, ret_text,
-				   err);
+	return rfs_inventory_print(inv, given, only, *ret_found, req->json,
+				   ret_text, err);
+}
+
+static int make_text(const struct request *req, const struct rfs_inventory *inv,
+		     char **ret_text, size_t *ret_found, struct rfs_error *err)
+{
+	struct rfs_given *given = NULL;
+	struct rfs_state *state;
+	int r = rfs_recall_given(inv, &state, &given, err);
+
+	*ret_found = 1;
+	if (r == 0 && req->part)
+		r = print_part(req, inv, given, ret_text, ret_found, err);
+	else if (r == 0)
+		r = rfs_inventory_print(inv, given, NULL, 0, req->json,
+					ret_text, err);
+	rfs_given_free(given);
+	rfs_state_close(state);
+	return r;
 }
 
 static int print(const struct request *req, const struct rfs_inventory *inv)
 {
 	struct rfs_error err = RFS_ERROR_INIT;
 	RFS_CLEANUP_FREE char *text = NULL;
-	size_t found = 1;
-	int r;
+	size_t found;
 
-	if (req->part)
-		r = print_part(req, inv, &text, &found, &err);
-	else
-		r = rfs_inventory_print(inv, NULL, 0, req->json, &text, &err);
-	if (r < 0)
+	if (make_text(req, inv, &text, &found, &err) < 0)
 		return rfs_complain(&err, RFS_EXIT_USE);
 	if (found || req->json)
 		fputs(text, stdout);

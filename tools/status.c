@@ -8,11 +8,9 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "tools/ask.h"
 #include "tools/verbs.h"
 #include "tools/words.h"
-
-/* Of thousands of disks and notes it is a few megabytes. */
-#define TEXT_MAX ((size_t)64 << 20)
 
 struct request {
 	bool json;
@@ -39,43 +37,6 @@ static const char help[] =
 	"or a disk cannot be used, or what was rescued is damaged.  SOURCES "
 	"and\n"
 	"--state are those of rescuefs mount.\n";
-
-static int read_all(FILE *in, const char *path, char **ret,
-		    struct rfs_error *err)
-{
-	size_t len = 0, room;
-	FILE *out = open_memstream(ret, &room);
-	char buf[4096];
-	size_t n;
-
-	if (!out)
-		return rfs_no_memory(err);
-	while (len < TEXT_MAX && (n = fread(buf, 1, sizeof(buf), in)) > 0)
-		len += fwrite(buf, 1, n, out);
-	if (fclose(out) != 0)
-		return rfs_no_memory(err);
-	if (ferror(in))
-		return rfs_fail(err, EIO, "%s cannot be read", path);
-	return 0;
-}
-
-static int ask_mount(const char *mountpoint, char **ret, struct rfs_error *err)
-{
-	RFS_CLEANUP_FREE char *path = NULL;
-	FILE *in;
-	int r;
-
-	if (asprintf(&path, "%s/" RFS_STATUS_FILE, mountpoint) < 0) {
-		path = NULL;
-		return rfs_no_memory(err);
-	}
-	in = fopen(path, "re");
-	if (!in)
-		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
-	r = read_all(in, path, ret, err);
-	fclose(in);
-	return r;
-}
 
 static void free_names(char **names, size_t n)
 {
@@ -116,7 +77,7 @@ static int run(void *data, struct rfs_target *t)
 	int r;
 
 	if (t->mountpoint)
-		r = ask_mount(t->mountpoint, &json, &err);
+		r = rfs_ask_status(t->mountpoint, &json, &err);
 	else
 		r = rfs_status_json(t->opener, NULL, NULL, &json, &err);
 	if (r == 0)

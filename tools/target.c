@@ -150,7 +150,11 @@ static int open_state(struct rfs_target *t,
 		return r == -EBUSY ? RFS_EXIT_BUSY : RFS_EXIT_USE;
 	rfs_ask_passwords(&t->site);
 	r = rfs_opener_new(&t->inv, t->state, &t->opener, err);
-	return r < 0 ? RFS_EXIT_SOURCE : RFS_EXIT_FINE;
+	if (r < 0)
+		return RFS_EXIT_SOURCE;
+	t->given.quiet = words->quiet;
+	rfs_show_given(t->opener, &t->given);
+	return RFS_EXIT_FINE;
 }
 
 int rfs_target_open(struct rfs_target *t, const struct rfs_target_words *words,

@@ -10,6 +10,7 @@
 #include "core/state.h"
 #include "site/inventory.h"
 #include "site/open.h"
+#include "tools/given.h"
 #include "tools/settings.h"
 
 struct rfs_target {
@@ -21,6 +22,7 @@ struct rfs_target {
 	char *mountpoint; /* of the mount that holds the state, or NULL */
 	struct rfs_state *state;   /* held here, or NULL */
 	struct rfs_opener *opener; /* with the state, or NULL */
+	struct rfs_given_show given;
 };
 
 struct rfs_target_words {
@@ -32,6 +34,7 @@ struct rfs_target_words {
 	bool all;	  /* --all: every disk, and none is named */
 	bool whole;	  /* an instance's name is all of its disks */
 	bool needs_state; /* a directory without one is an error */
+	bool quiet;	  /* nothing is told of how far a checksum is */
 };
 
 /* Opens all of it.  An exit status, with a text in 'err' if it is not

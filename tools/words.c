@@ -64,6 +64,7 @@ static int open_and_run(const struct rfs_verb_words *verb,
 		.needs_state = verb->needs_state,
 		.whole = verb->whole,
 		.all = verb->all || (verb->ret_all && *verb->ret_all),
+		.quiet = verb->ret_quiet && *verb->ret_quiet,
 	};
 	struct rfs_error err = RFS_ERROR_INIT;
 	struct rfs_target target;

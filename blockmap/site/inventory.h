@@ -180,9 +180,13 @@ int rfs_inventory_find_instance(const struct rfs_inventory *inv,
 				const struct rfs_instance **ret,
 				struct rfs_error *err);
 
-/* What scan prints: for people, and as JSON.  'only' restricts it to some
- * instances; NULL for all.  The caller frees *ret_text. */
+struct rfs_given;
+
+/* What scan prints: for people, and as JSON.  'given' may be NULL: then nothing is
+ * told of base images given by hand.  'only' restricts it to some instances; NULL
+ * for all.  The caller frees *ret_text. */
 int rfs_inventory_print(const struct rfs_inventory *inv,
+			struct rfs_given *given,
 			const struct rfs_instance *const *only, size_t nonly,
 			bool json, char **ret_text, struct rfs_error *err);
 

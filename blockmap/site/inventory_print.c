@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /* inventory_print.c - what scan shows. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/cleanup.h"
-#include "site/json_text.h"
+#include "site/given_json.h"
 #include "site/names.h"
 #include "site/site_path.h"
 
@@ -28,7 +26,7 @@ static void put(FILE *out, const char *before, const char *text)
 		fprintf(out, "%s%s", before, fit);
 }
 
-static void print_size(uint64_t size, char text[16])
+static void print_size(uint64_t size, char *text)
 {
 	static const char units[] = "BKMGTPE";
 	double n = (double)size;
@@ -98,26 +96,6 @@ static const struct rfs_host *find_host(const struct rfs_inventory *inv,
 	return NULL;
 }
 
-static void print_given(FILE *out, const struct rfs_site *site)
-{
-	for (size_t i = 0; i < site->nbases; i++) {
-		const struct rfs_base_rule *rule = &site->bases[i];
-		char size[16], time[RFS_TIME_TEXT];
-		struct stat st;
-
-		put(out, i ? "  base     " : "given by hand\n  base     ",
-		    rule->name);
-		put(out, "  ", rule->file);
-		if (stat(rule->file, &st) < 0) {
-			fprintf(out, "  %s\n", strerror(errno));
-			continue;
-		}
-		print_size((uint64_t)st.st_size, size);
-		rfs_time_print(rfs_time_of(st.st_mtim), time);
-		fprintf(out, " %s  last changed %s\n", size, time);
-	}
-}
-
 /* By the site, not by the inventory: a source that could not be opened is part
  * of the picture. */
 static void print_hosts(FILE *out, const struct rfs_inventory *inv)
@@ -137,7 +115,6 @@ static void print_hosts(FILE *out, const struct rfs_inventory *inv)
 		if (host)
 			print_bases(out, host);
 	}
-	print_given(out, site);
 }
 
 static void print_copies(FILE *out, const struct rfs_disk *disk)
@@ -250,7 +227,7 @@ static void print_note(const char *text, void *data)
 	fprintf(data, "\n");
 }
 
-static int print_text(const struct rfs_inventory *inv,
+static int print_text(const struct rfs_inventory *inv, const json_t *given,
 		      const struct rfs_instance *const *only, size_t nonly,
 		      char **ret_text, struct rfs_error *err)
 {
@@ -260,8 +237,10 @@ static int print_text(const struct rfs_inventory *inv,
 
 	if (!out)
 		return rfs_no_memory(err);
-	if (!only)
+	if (!only) {
 		print_hosts(out, inv);
+		rfs_given_print(given, print_size, out);
+	}
 	for (size_t i = 0; i < inv->ninstances; i++)
 		if (is_shown(inv->instances[i], only, nonly))
 			print_instance(out, inv->instances[i]);
@@ -345,7 +324,7 @@ static void note_json(const char *text, void *data)
 	json_array_append_new(data, rfs_json_text(text));
 }
 
-static json_t *inventory_json(const struct rfs_inventory *inv,
+static json_t *inventory_json(const struct rfs_inventory *inv, json_t *given,
 			      const struct rfs_instance *const *only,
 			      size_t nonly)
 {
@@ -354,6 +333,7 @@ static json_t *inventory_json(const struct rfs_inventory *inv,
 
 	json_object_set_new(root, "site", rfs_json_text(inv->site->name));
 	json_object_set_new(root, "hosts", hosts_json(inv));
+	json_object_set(root, RFS_GIVEN_KEY, given);
 	for (size_t i = 0; i < inv->ninstances; i++)
 		if (is_shown(inv->instances[i], only, nonly))
 			json_array_append_new(
@@ -369,11 +349,18 @@ static json_t *inventory_json(const struct rfs_inventory *inv,
 }
 
 int rfs_inventory_print(const struct rfs_inventory *inv,
+			struct rfs_given *given,
 			const struct rfs_instance *const *only, size_t nonly,
 			bool json, char **ret_text, struct rfs_error *err)
 {
+	json_t *bases = given ? rfs_given_json(given) : json_array();
+	int r;
+
 	if (json)
-		return rfs_json_dump(inventory_json(inv, only, nonly), ret_text,
-				     err);
-	return print_text(inv, only, nonly, ret_text, err);
+		r = rfs_json_dump(inventory_json(inv, bases, only, nonly),
+				  ret_text, err);
+	else
+		r = print_text(inv, bases, only, nonly, ret_text, err);
+	json_decref(bases);
+	return r;
 }

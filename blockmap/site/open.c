@@ -18,6 +18,7 @@
 #include "readers/readers.h"
 #include "readers/rescue.h"
 #include "site/chain.h"
+#include "site/given.h"
 #include "site/open_heal.h"
 #include "site/open_members.h"
 #include "site/open_place.h"
@@ -35,6 +36,7 @@ struct rfs_opener {
 	const struct rfs_inventory *inv;
 	struct rfs_state *state;
 	struct rfs_unpacker *unpacker;
+	struct rfs_given *given;
 	struct rfs_shelf shelf; /* links of chains, and exports */
 	pthread_mutex_t lock;	/* guards all below */
 	struct texts errors;	/* what candidates point to */
@@ -57,6 +59,11 @@ const struct rfs_inventory *rfs_opener_inventory(struct rfs_opener *op)
 	return op->inv;
 }
 
+struct rfs_given *rfs_opener_given(struct rfs_opener *op)
+{
+	return op->given;
+}
+
 /* While there is room in the state: choices are remembered by these numbers,
  * also on the day when it is full. */
 static void number_sources(struct rfs_opener *op)
@@ -77,8 +84,12 @@ int rfs_opener_new(const struct rfs_inventory *inv, struct rfs_state *state,
 
 	if (!op)
 		return rfs_no_memory(err);
-	r = rfs_unpacker_new(state, &inv->site->notes, &op->unpacker, err);
+	r = rfs_given_new(inv, state, &op->given, err);
+	if (r == 0)
+		r = rfs_unpacker_new(state, &inv->site->notes, &op->unpacker,
+				     err);
 	if (r < 0) {
+		rfs_given_free(op->given);
 		free(op);
 		return r;
 	}
@@ -104,6 +115,7 @@ void rfs_opener_free(struct rfs_opener *op)
 		return;
 	rfs_shelf_fini(&op->shelf);
 	rfs_unpacker_free(op->unpacker);
+	rfs_given_free(op->given);
 	free_texts(&op->errors);
 	for (size_t i = 0; i < op->witnesses.count; i++)
 		free(op->witnesses.items[i]);
@@ -350,6 +362,8 @@ static int take_given(struct rfs_opener *op, const struct rfs_chain *link,
 	struct rfs_reader *given;
 	int g = rfs_opener_base(op, link, *file, &given, &why);
 
+	if (rfs_is_own_want(g))
+		return rfs_fail(err, -g, "%s", why.text);
 	if (g < 0) {
 		if (g != -ENODATA)
 			rfs_notes_add(notes, "base %s: not used: %s",
@@ -390,6 +404,7 @@ static int open_next(struct rfs_opener *op, const struct rfs_chain *next,
 		     next->path, next->healed, next->is_qcow2,
 		     changes_links(next->rule) ? next->rule->disk : "") < 0)
 		return rfs_no_memory(err);
+	rfs_opener_note_base(op, next);
 	*ret = rfs_shelf_find(&op->shelf, key);
 	if (*ret)
 		return 0;
@@ -609,6 +624,7 @@ int rfs_opener_copy_by(struct rfs_opener *op, const struct rfs_disk *disk,
 void rfs_opener_stop(struct rfs_opener *op)
 {
 	rfs_unpacker_stop(op->unpacker);
+	rfs_given_stop(op->given);
 }
 
 int rfs_opener_copy(struct rfs_opener *op, const struct rfs_disk *disk,

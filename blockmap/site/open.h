@@ -12,6 +12,7 @@
 #include "core/view.h"
 #include "site/inventory.h"
 
+struct rfs_given;
 struct rfs_opener;
 
 /* 'inv' and 'state' outlive it.  'state' may be NULL where nothing is to be
@@ -23,6 +24,9 @@ void rfs_opener_free(struct rfs_opener *op);
 /* What it was made with; the state may be NULL. */
 struct rfs_state *rfs_opener_state(struct rfs_opener *op);
 const struct rfs_inventory *rfs_opener_inventory(struct rfs_opener *op);
+
+/* The base images given by hand; the opener's. */
+struct rfs_given *rfs_opener_given(struct rfs_opener *op);
 
 /* The merged disk.  Each call opens a view of its own: one disk must not be
  * open twice. */
@@ -46,8 +50,8 @@ int rfs_opener_file(struct rfs_opener *op, const struct rfs_source *source,
 		    int fd, const char *name, struct rfs_reader **ret,
 		    struct rfs_error *err);
 
-/* The mount is ending: whoever waits for a long pass over a compressed copy gets
- * -EINTR soon.  Safe from any thread. */
+/* The mount is ending: whoever waits for a long pass over a compressed copy, or for
+ * a checksum, gets -EINTR soon.  Safe from any thread. */
 void rfs_opener_stop(struct rfs_opener *op);
 
 /* What was read off the damaged sources is safe when it returns. */

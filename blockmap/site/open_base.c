@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "site/given.h"
 #include "site/open_place.h"
-#include "site/volumes.h"
 
 static struct rfs_base_rule *find_rule(const struct rfs_site *site,
 				       const char *name)
@@ -20,18 +20,6 @@ static struct rfs_base_rule *find_rule(const struct rfs_site *site,
 		if (!strcmp(site->bases[i].name, name))
 			return &site->bases[i];
 	return NULL;
-}
-
-static int check_checksums(const struct rfs_base_rule *rule,
-			   struct rfs_reader *file, struct rfs_error *err)
-{
-	int r = 0;
-
-	for (int k = 0; k < RFS_CHECKSUMS && r == 0; k++)
-		if (rule->checksums[k])
-			r = rfs_checksum_check(file, (enum rfs_checksum)k,
-					       rule->checksums[k], err);
-	return r;
 }
 
 /* Glance's own image, of which nova's base image is the raw form. */
@@ -105,6 +93,39 @@ static int check_size(const struct rfs_inventory *inv,
 	return check_listed(inv, rule, size, err);
 }
 
+static const struct rfs_disk *find_in(const struct rfs_instance *instance,
+				      const struct rfs_chain *top)
+{
+	for (size_t i = 0; i < instance->ndisks; i++) {
+		const struct rfs_disk *disk = &instance->disks[i];
+
+		for (size_t j = 0; j < disk->ncopies; j++)
+			if (disk->copies[j].source == top->source &&
+			    !strcmp(disk->copies[j].path, top->path))
+				return disk;
+	}
+	return NULL;
+}
+
+void rfs_opener_note_base(struct rfs_opener *op, const struct rfs_chain *link)
+{
+	const struct rfs_inventory *inv = rfs_opener_inventory(op);
+	struct rfs_base_rule *rule = find_rule(inv->site, rfs_chain_base(link));
+	const struct rfs_disk *disk = NULL;
+	const struct rfs_chain *top = link;
+
+	if (!rule)
+		return;
+	while (top->above)
+		top = top->above;
+	for (size_t i = 0; i < inv->ninstances && !disk; i++)
+		disk = find_in(inv->instances[i], top);
+	for (size_t i = 0; i < inv->nvolumes && !disk; i++)
+		disk = find_in(inv->volumes[i], top);
+	if (disk)
+		rfs_given_note_use(rfs_opener_given(op), rule, disk);
+}
+
 int rfs_opener_base(struct rfs_opener *op, const struct rfs_chain *link,
 		    const struct rfs_reader *have, struct rfs_reader **ret,
 		    struct rfs_error *err)
@@ -112,6 +133,7 @@ int rfs_opener_base(struct rfs_opener *op, const struct rfs_chain *link,
 	const struct rfs_inventory *inv = rfs_opener_inventory(op);
 	struct rfs_base_rule *rule = find_rule(inv->site, rfs_chain_base(link));
 	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
+	struct rfs_generation generation;
 	bool unpack;
 	int r;
 
@@ -123,15 +145,13 @@ int rfs_opener_base(struct rfs_opener *op, const struct rfs_chain *link,
 				"%s is raw, and %s says that its base image "
 				"is qcow2",
 				rule->file, link->above->path);
-	r = rfs_volume_open(NULL, rule->file, err);
-	if (r >= 0)
-		r = rfs_file_open(r, false, rule->file, &rule->origin, &file,
-				  err);
+	r = rfs_given_open(rule, &file, &generation, err);
 	/* The sizes first: they cost nothing. */
 	if (r == 0 && (!unpack || link->is_qcow2))
 		r = check_size(inv, rule, link, have, file, err);
 	if (r == 0)
-		r = check_checksums(rule, file, err);
+		r = rfs_given_check(rfs_opener_given(op), rule, file,
+				    generation, err);
 	if (r == 0 && unpack && !link->is_qcow2) {
 		r = unpack_image(rule, &inv->site->notes, &file, err);
 		if (r == 0)

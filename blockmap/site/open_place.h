@@ -28,6 +28,9 @@ int rfs_opener_base(struct rfs_opener *op, const struct rfs_chain *link,
 		    const struct rfs_reader *have, struct rfs_reader **ret,
 		    struct rfs_error *err);
 
+/* Remembers which disk's image names 'link', if that is given by hand. */
+void rfs_opener_note_base(struct rfs_opener *op, const struct rfs_chain *link);
+
 /* A uuid that is on two hosts, a leftover of a migration, names the disk that
  * was found first, which another day may be the other one.  What was written to
  * one must not be shown on the other.  -ESTALE:

@@ -12,7 +12,7 @@
 #include "readers/device.h"
 #include "readers/rescue.h"
 #include "readers/worker.h"
-#include "site/json_text.h"
+#include "site/given_json.h"
 
 static void set_bytes(json_t *object, const char *key, uint64_t bytes)
 {
@@ -287,6 +287,8 @@ int rfs_status_json(struct rfs_opener *op, rfs_status_look *look, void *data,
 	json_object_set_new(root, "mounted", json_boolean(look != NULL));
 	json_object_set_new(root, "disks", disks_json(&l, all, n));
 	json_object_set_new(root, "sources", sources);
+	json_object_set_new(root, RFS_GIVEN_KEY,
+			    rfs_given_json(rfs_opener_given(op)));
 	notes = json_array();
 	rfs_notes_each(&inv->site->notes, 0, add_note, notes);
 	json_object_set_new(root, "notes", notes);

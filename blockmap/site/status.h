@@ -21,7 +21,7 @@ typedef int rfs_status_look(void *data, const struct rfs_disk *disk,
 			    struct rfs_known *ret, char **ret_failure,
 			    struct rfs_error *err);
 
-/* {"site", "mounted", "disks", "sources", "notes"}; bytes.  The opener has a
+/* {"site", "mounted", "disks", "sources", "base_images_by_hand", "notes"}; bytes.  The opener has a
  * state.  'look' may be NULL: no mount.  The caller frees *ret. */
 int rfs_status_json(struct rfs_opener *op, rfs_status_look *look, void *data,
 		    char **ret, struct rfs_error *err);
@@ -29,8 +29,9 @@ int rfs_status_json(struct rfs_opener *op, rfs_status_look *look, void *data,
 enum rfs_status_verdict {
 	RFS_STATUS_FINE,
 	RFS_STATUS_LOSSES, /* a disk has lost, stale or unproved blocks */
-	RFS_STATUS_FAILED, /* a source or a disk cannot be used, or what was
-			      rescued is damaged */
+	RFS_STATUS_FAILED, /* a source, a disk or a base image given by hand
+			      cannot be used, or what was rescued is
+			      damaged */
 };
 
 /* Prints such a text for people, or as JSON again; of the 'nonly' disks that

@@ -7,7 +7,7 @@
 
 #include "core/format.h"
 #include "core/report.h"
-#include "site/json_text.h"
+#include "site/given_json.h"
 #include "site/status.h"
 
 static uint64_t number(const json_t *object, const char *key)
@@ -219,12 +219,16 @@ static void print_all(const json_t *root, FILE *out)
 {
 	const json_t *disks = json_object_get(root, "disks");
 	const json_t *sources = json_object_get(root, "sources");
+	const json_t *given = json_object_get(root, RFS_GIVEN_KEY);
 	const json_t *notes = json_object_get(root, "notes");
 
 	for (size_t i = 0; i < json_array_size(disks); i++)
 		print_disk(json_array_get(disks, i), out);
 	for (size_t i = 0; i < json_array_size(sources); i++)
 		print_source(json_array_get(sources, i), out);
+	if (json_array_size(given))
+		fputc('\n', out);
+	rfs_given_print(given, rfs_format_bytes, out);
 	for (size_t i = 0; i < json_array_size(notes); i++)
 		fprintf(out, "%snote: %s\n", i ? "" : "\n",
 			json_string_value(json_array_get(notes, i)));
@@ -250,6 +254,8 @@ int rfs_status_print(const char *json, char *const *only, size_t nonly,
 	keep_named(disks, only, nonly);
 	*ret_verdict = worst(disks, disk_verdict, RFS_STATUS_FINE);
 	*ret_verdict = worst(sources, source_verdict, *ret_verdict);
+	if (rfs_given_has_failed(json_object_get(root, RFS_GIVEN_KEY)))
+		*ret_verdict = RFS_STATUS_FAILED;
 	if (!as_json) {
 		print_all(root, out);
 		json_decref(root);

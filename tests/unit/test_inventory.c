@@ -558,13 +558,14 @@ static void it_prints(void **state)
 	file_in("bm0002", APRIL, "disk", "x", TAKEN);
 	file_in("bm0002", MAY, "bad\xff.log", "x", TAKEN);
 	scan_one();
-	assert_int_equal(rfs_inventory_print(&inv, NULL, 0, false, &text, &err),
-			 0);
+	assert_int_equal(
+		rfs_inventory_print(&inv, NULL, NULL, 0, false, &text, &err),
+		0);
 	assert_null(strchr(text, '\x1b'));
 	assert_non_null(strstr(text, "host bm0002\n"));
 	free(text);
-	assert_int_equal(rfs_inventory_print(&inv, NULL, 0, true, &text, &err),
-			 0);
+	assert_int_equal(
+		rfs_inventory_print(&inv, NULL, NULL, 0, true, &text, &err), 0);
 	assert_non_null(strstr(text, "bad\\\\xff.log"));
 	assert_non_null(strstr(text, "\"as_of\": \"2013-05-11T00:00:00Z\""));
 	free(text);
