@@ -3,6 +3,7 @@
  * that holds the state, through attributes of the disk's image there. */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,9 +229,11 @@ static bool is_time(const struct watch *w)
 	       (w->config->until_ns && now_ns() >= w->config->until_ns);
 }
 
-/* Longer naps where looking takes long: it holds up the fetch. */
-static void nap(int64_t *nap_ns, int64_t looked_ns)
+/* Longer naps where looking takes long: it holds up the fetch.  The end of a
+ * fetch here ends a nap, as does a signal. */
+static void nap(const struct watch *w, int64_t *nap_ns, int64_t looked_ns)
 {
+	struct pollfd end = { .fd = -1, .events = POLLIN };
 	struct timespec ts;
 	int64_t ns;
 
@@ -238,7 +241,9 @@ static void nap(int64_t *nap_ns, int64_t looked_ns)
 	ns = *nap_ns > 20 * looked_ns ? *nap_ns : 20 * looked_ns;
 	ns = ns < SECOND ? ns : SECOND;
 	ts = (struct timespec){ ns / SECOND, ns % SECOND };
-	nanosleep(&ts, NULL); /* a signal ends it early */
+	if (w->fetching)
+		end.fd = rfs_fetching_end_fd(w->fetching);
+	ppoll(&end, 1, &ts, NULL);
 }
 
 static int watch_it(struct watch *w, struct rfs_fetching_news *ret,
@@ -261,7 +266,7 @@ static int watch_it(struct watch *w, struct rfs_fetching_news *ret,
 			is_stopping = true;
 		}
 		keep(w);
-		nap(&nap_ns, took);
+		nap(w, &nap_ns, took);
 	}
 }
 

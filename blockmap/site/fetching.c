@@ -6,7 +6,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/cleanup.h"
 #include "ext/ext.h"
@@ -23,6 +25,7 @@ struct rfs_fetching {
 	struct rfs_fetch *fetch;
 	pthread_t thread;
 	int64_t begun_ns;
+	int end_fd; /* readable when it is over */
 
 	pthread_mutex_t lock; /* guards all below */
 	bool is_over;
@@ -327,6 +330,7 @@ static void *fetching_main(void *data)
 	f->err = err;
 	f->ended_ns = now_ns();
 	pthread_mutex_unlock(&f->lock);
+	eventfd_write(f->end_fd, 1); /* from zero: it has room */
 	return NULL;
 }
 
@@ -347,7 +351,25 @@ static void free_parts(struct rfs_fetching *f)
 {
 	rfs_fetch_free(f->fetch);
 	pthread_mutex_destroy(&f->lock);
+	if (f->end_fd >= 0)
+		close(f->end_fd);
 	free(f);
+}
+
+static int start(struct rfs_fetching *f, struct rfs_error *err)
+{
+	int r;
+
+	f->end_fd = eventfd(0, EFD_CLOEXEC);
+	if (f->end_fd < 0)
+		return rfs_fail(err, errno, "cannot start to fetch: %s",
+				strerror(errno));
+	r = rfs_fetch_new(&f->fetch, err);
+	if (r < 0)
+		return r;
+	rfs_fetch_set_patience(f->fetch,
+			       f->order.patience_ms * INT64_C(1000000));
+	return start_thread(f, err);
 }
 
 int rfs_fetching_start(struct rfs_opener *op, const struct rfs_disk *disk,
@@ -369,12 +391,7 @@ int rfs_fetching_start(struct rfs_opener *op, const struct rfs_disk *disk,
 	f->order = *order;
 	f->begun_ns = now_ns();
 	pthread_mutex_init(&f->lock, NULL);
-	r = rfs_fetch_new(&f->fetch, err);
-	if (r == 0) {
-		rfs_fetch_set_patience(f->fetch,
-				       order->patience_ms * INT64_C(1000000));
-		r = start_thread(f, err);
-	}
+	r = start(f, err);
 	if (r < 0) {
 		free_parts(f);
 		return r;
@@ -395,6 +412,11 @@ void rfs_fetching_free(struct rfs_fetching *f)
 	rfs_fetching_stop(f);
 	pthread_join(f->thread, NULL);
 	free_parts(f);
+}
+
+int rfs_fetching_end_fd(const struct rfs_fetching *f)
+{
+	return f->end_fd;
 }
 
 void rfs_fetching_look(struct rfs_fetching *f, struct rfs_fetching_news *ret)

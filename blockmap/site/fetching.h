@@ -37,6 +37,10 @@ void rfs_fetching_stop(struct rfs_fetching *f);
 /* Stops it, and waits for its end.  Accepts NULL. */
 void rfs_fetching_free(struct rfs_fetching *f);
 
+/* Becomes readable when it has ended, for poll and the like; nothing is read
+ * from it.  It is the fetch's own, and lives as long. */
+int rfs_fetching_end_fd(const struct rfs_fetching *f);
+
 /* What there is to say of it, now or at its end. */
 struct rfs_fetching_news {
 	struct rfs_fetch_progress progress;
