@@ -157,7 +157,7 @@ int rfs_keeper_start(struct rfs_keeper *keeper, const struct rfs_tree *tree,
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&keeper->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	/* libfuse's loop alone takes signals: only there do they end it at once. */
+	/* The loop alone takes signals: only there do they end it at once. */
 	r = rfs_thread_start(&keeper->thread, keeper_main, keeper);
 	if (r == 0) {
 		keeper->is_started = true;

@@ -14,12 +14,9 @@
 #include "fs/fuse_words.h"
 #include "fs/keeper.h"
 #include "fs/log.h"
+#include "fs/loop.h"
 #include "fs/options.h"
 #include "fs/session.h"
-
-/* A source that hangs holds a thread up for its deadline; the others must not
- * wait for that.  Threads are made as they are needed. */
-#define MAX_THREADS 64
 
 struct rfs_session {
 	struct rfs_front front; /* has libfuse's session as well */
@@ -202,23 +199,6 @@ int rfs_session_mount(const struct rfs_inventory *inv, struct rfs_opener *op,
 	return 0;
 }
 
-/* Ends when the mount does, or with a signal: then it is still mounted. */
-static int serve(struct fuse_session *se, struct rfs_error *err)
-{
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	int r;
-
-	if (!config)
-		return rfs_no_memory(err);
-	fuse_loop_cfg_set_max_threads(config, MAX_THREADS);
-	fuse_loop_cfg_set_clone_fd(config, 0);
-	r = fuse_session_loop_mt(se, config);
-	fuse_loop_cfg_destroy(config);
-	if (r < 0)
-		return rfs_fail(err, -r, "serving requests: %s", strerror(-r));
-	return 0;
-}
-
 static void unmount(struct rfs_session *s)
 {
 	if (s->is_mounted)
@@ -251,7 +231,7 @@ int rfs_session_run(struct rfs_session *s, struct rfs_error *err)
 	r = rfs_keeper_start(&s->keeper, &s->front.tree, s->front.se,
 			     s->mountpoint, err);
 	if (r == 0)
-		r = serve(s->front.se, err);
+		r = rfs_loop_run(s->front.se, err);
 	/* In this order: no request may come once the disks are closed, and the
 	 * keeper may wait for an answer from the mount. */
 	unmount(s);

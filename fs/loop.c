@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/*
+ * A thread is taking (it looks for a request, or sleeps until there is one),
+ * working (it has one), or parked (nobody needs it).  'wanted' threads may take;
+ * who is done with a request and finds more than that parks.
+ *
+ * The caller's thread looks on.  Each millisecond in which requests come it sees
+ * whether any thread was at leisure; if none was, another one is woken or made.
+ * Whether that is because a source hangs or because there is much to do makes a
+ * difference in one thing only: for what is quick, more threads than processors
+ * are of no use.  In quiet times it sleeps, and is woken by whoever takes a
+ * request then.
+ */
+#include "fs/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fs/thread.h"
+
+/* A source that hangs holds a thread up for its deadline. */
+#define THREADS_MAX 64
+/* How many stay when nothing needs them. */
+#define PARKED_MAX 8
+
+#define TICK_NS	  INT64_C(1000000)
+#define TICK_SLOW INT64_C(20000000) /* when there can be no more threads */
+/* Looking for the next request: a wake-up costs about as much. */
+#define SPIN_NS INT64_C(60000)
+/* After so many ticks with threads to spare one of them parks. */
+#define SPARE_TICKS 16
+/* After so many without a request the onlooker sleeps. */
+#define QUIET_TICKS 8
+/* A thread that answers so many in a tick waits for nothing but its processor. */
+#define QUICK_TAKES 4
+/* While a request takes so long a thread more can be woken for the next one. */
+#define LONG_NS INT64_C(40000)
+/* Who works on one request for so long waits for a source. */
+#define STUCK_NS INT64_C(3000000)
+
+enum member_state { MEMBER_NONE, MEMBER_RUNS, MEMBER_ENDED };
+
+struct member {
+	struct rfs_loop *loop;
+	pthread_t thread;
+	enum member_state state; /* with the loop's lock */
+	_Atomic int64_t since;	 /* when it took what it works on, or 0 */
+};
+
+struct rfs_loop {
+	struct fuse_session *se;
+	unsigned processors;
+	int end_fd;  /* readable when the threads are to end */
+	int kick_fd; /* wakes the onlooker */
+	struct member members[THREADS_MAX];
+
+	atomic_uint active;  /* threads that are not parked */
+	atomic_uint wanted;  /* of them */
+	atomic_uint leisure; /* threads that found no request, and wait */
+	atomic_uint stuck;   /* threads that wait for a source, as last seen */
+	atomic_ulong takes;  /* requests */
+	atomic_ulong rests;  /* how often a thread found none */
+	atomic_flag looks;   /* one thread at the most spins */
+	atomic_bool ends;
+	atomic_bool sleeps; /* the onlooker */
+	atomic_int failure;
+
+	pthread_mutex_t lock; /* guards all below, and the members' states */
+	pthread_cond_t unparked;
+	unsigned nmembers, parked, permits;
+};
+
+static int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static void kick(struct rfs_loop *loop)
+{
+	eventfd_write(loop->kick_fd, 1);
+}
+
+/* All threads end when they are done with what they have. */
+static void end_all(struct rfs_loop *loop)
+{
+	atomic_store(&loop->ends, true);
+	eventfd_write(loop->end_fd, 1);
+	pthread_mutex_lock(&loop->lock);
+	pthread_cond_broadcast(&loop->unparked);
+	pthread_mutex_unlock(&loop->lock);
+	kick(loop);
+}
+
+/*
+ * Taking.
+ */
+
+static void *member_main(void *data);
+
+/* A request, or nothing for now: -EAGAIN.  0: the session is over. */
+static int take_now(struct rfs_loop *loop, struct fuse_buf *buf)
+{
+	int r = fuse_session_receive_buf(loop->se, buf);
+
+	return r == -EINTR ? -EAGAIN : r;
+}
+
+/* Looks for a request without sleeping.  Others that could run go first. */
+static int look(struct rfs_loop *loop, struct fuse_buf *buf)
+{
+	int64_t until = now_ns() + SPIN_NS;
+	int r;
+
+	do {
+		sched_yield();
+		r = take_now(loop, buf);
+	} while (r == -EAGAIN && now_ns() < until && !atomic_load(&loop->ends));
+	return r;
+}
+
+static int sleep_for_one(struct rfs_loop *loop, struct fuse_buf *buf)
+{
+	struct pollfd fds[] = { { .fd = fuse_session_fd(loop->se),
+				  .events = POLLIN },
+				{ .fd = loop->end_fd, .events = POLLIN } };
+
+	if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		return -errno;
+	return fds[1].revents ? 0 : take_now(loop, buf);
+}
+
+/* Too many: this one is not needed. */
+static bool is_spare(struct rfs_loop *loop)
+{
+	return atomic_load_explicit(&loop->active, memory_order_relaxed) >
+	       atomic_load_explicit(&loop->wanted, memory_order_relaxed);
+}
+
+/* 0: it is to end; -EAGAIN: it is to park. */
+static int wait_for_one(struct rfs_loop *loop, struct fuse_buf *buf, bool spins)
+{
+	int r = -EAGAIN;
+
+	atomic_fetch_add(&loop->leisure, 1);
+	atomic_fetch_add(&loop->rests, 1);
+	if (spins && !atomic_flag_test_and_set(&loop->looks)) {
+		r = look(loop, buf);
+		atomic_flag_clear(&loop->looks);
+	}
+	while (r == -EAGAIN && !is_spare(loop))
+		r = sleep_for_one(loop, buf);
+	atomic_fetch_sub(&loop->leisure, 1);
+	return r;
+}
+
+static void note_take(struct rfs_loop *loop)
+{
+	atomic_fetch_add(&loop->takes, 1);
+	/* After the count, which the onlooker reads after it said this. */
+	if (atomic_load(&loop->sleeps) && atomic_exchange(&loop->sleeps, false))
+		kick(loop);
+}
+
+/*
+ * How many there are.
+ */
+
+/* Threads that found no place to park. */
+static void join_ended(struct rfs_loop *loop)
+{
+	for (size_t i = 0; i < THREADS_MAX; i++) {
+		if (loop->members[i].state != MEMBER_ENDED)
+			continue;
+		pthread_join(loop->members[i].thread, NULL);
+		loop->members[i].state = MEMBER_NONE;
+		loop->nmembers--;
+	}
+}
+
+/* With the lock.  0 or an errno. */
+static int start_member(struct rfs_loop *loop)
+{
+	struct member *m = loop->members;
+	int r;
+
+	while (m->state != MEMBER_NONE)
+		m++;
+	m->loop = loop;
+	m->state = MEMBER_RUNS;
+	r = rfs_thread_start(&m->thread, member_main, m);
+	if (r == 0)
+		loop->nmembers++;
+	else
+		m->state = MEMBER_NONE;
+	return r;
+}
+
+/* One more that takes.  False: there can be no more. */
+static bool add_taker(struct rfs_loop *loop)
+{
+	bool added = false;
+
+	pthread_mutex_lock(&loop->lock);
+	if (atomic_load(&loop->ends)) {
+		/* Whoever joins them all must have seen them all. */
+		pthread_mutex_unlock(&loop->lock);
+		return false;
+	}
+	join_ended(loop);
+	/* Counted before it runs, so that it does not park at once. */
+	atomic_fetch_add(&loop->wanted, 1);
+	atomic_fetch_add(&loop->active, 1);
+	if (loop->parked > loop->permits) {
+		loop->permits++;
+		pthread_cond_signal(&loop->unparked);
+		added = true;
+	} else if (loop->nmembers < THREADS_MAX) {
+		added = start_member(loop) == 0;
+	}
+	if (!added) {
+		atomic_fetch_sub(&loop->wanted, 1);
+		atomic_fetch_sub(&loop->active, 1);
+	}
+	pthread_mutex_unlock(&loop->lock);
+	return added;
+}
+
+/* Whether a request waits that nobody is about to take, and a processor for it. */
+static bool is_help_needed(struct rfs_loop *loop)
+{
+	struct pollfd fd = { .fd = fuse_session_fd(loop->se),
+			     .events = POLLIN };
+
+	return !atomic_load(&loop->leisure) &&
+	       atomic_load(&loop->wanted) <
+		       loop->processors + atomic_load(&loop->stuck) &&
+	       poll(&fd, 1, 0) > 0 && (fd.revents & POLLIN);
+}
+
+/*
+ * Serving.
+ */
+
+/* Takes and answers until it is not needed (-EAGAIN), or to the end (0). */
+static int serve(struct member *m, struct fuse_buf *buf)
+{
+	struct rfs_loop *loop = m->loop;
+	int64_t answered = 0, gap = INT64_MAX, took = 0, taken;
+	bool spins = loop->processors > 1;
+	int r;
+
+	while (!is_spare(loop)) {
+		if (atomic_load_explicit(&loop->ends, memory_order_relaxed))
+			return 0;
+		r = take_now(loop, buf);
+		if (r == -EAGAIN)
+			r = wait_for_one(loop, buf, spins && gap < SPIN_NS);
+		if (r <= 0)
+			return r;
+		taken = now_ns();
+		gap = taken - answered;
+		atomic_store_explicit(&m->since, taken, memory_order_relaxed);
+		note_take(loop);
+		if (took > LONG_NS && is_help_needed(loop))
+			add_taker(loop);
+		fuse_session_process_buf(loop->se, buf);
+		atomic_store_explicit(&m->since, 0, memory_order_relaxed);
+		answered = now_ns();
+		took = answered - taken;
+	}
+	return -EAGAIN;
+}
+
+/*
+ * Parking.
+ */
+
+/* One of those that are too many leaves; false if they are not any more. */
+static bool leave_active(struct rfs_loop *loop)
+{
+	unsigned n = atomic_load(&loop->active);
+
+	while (n > atomic_load(&loop->wanted))
+		if (atomic_compare_exchange_weak(&loop->active, &n, n - 1))
+			return true;
+	return false;
+}
+
+/* False: there are enough that wait, or all is over. */
+static bool park(struct rfs_loop *loop)
+{
+	bool goes_on;
+
+	pthread_mutex_lock(&loop->lock);
+	if (loop->parked < PARKED_MAX) {
+		loop->parked++;
+		while (!loop->permits && !atomic_load(&loop->ends))
+			pthread_cond_wait(&loop->unparked, &loop->lock);
+		loop->parked--;
+		goes_on = loop->permits > 0;
+		loop->permits -= goes_on;
+	} else {
+		goes_on = false;
+	}
+	pthread_mutex_unlock(&loop->lock);
+	return goes_on && !atomic_load(&loop->ends);
+}
+
+static void *member_main(void *data)
+{
+	struct member *m = data;
+	struct rfs_loop *loop = m->loop;
+	struct fuse_buf buf = { 0 };
+	bool goes_on;
+	int r;
+
+	do {
+		r = serve(m, &buf);
+		goes_on = r == -EAGAIN && (!leave_active(loop) || park(loop));
+	} while (goes_on);
+	if (r < 0 && r != -EAGAIN)
+		atomic_store(&loop->failure, r);
+	/* Unmounted, told to, or failed: the others are to end too. */
+	if (r != -EAGAIN)
+		end_all(loop);
+	free(buf.mem);
+	pthread_mutex_lock(&loop->lock);
+	m->state = MEMBER_ENDED;
+	pthread_mutex_unlock(&loop->lock);
+	return NULL;
+}
+
+/*
+ * Looking on.
+ */
+
+/* What the onlooker saw last. */
+struct sight {
+	unsigned long takes, rests;
+	unsigned peak;	       /* the most that worked at once of late */
+	unsigned spare, quiet; /* ticks */
+	bool is_full;	       /* there were no more threads to be had */
+};
+
+/* How many work on a request, and how many of them wait for a source. */
+static unsigned count_working(struct rfs_loop *loop, unsigned *ret_stuck)
+{
+	int64_t since, now = now_ns();
+	unsigned n = 0;
+
+	*ret_stuck = 0;
+	for (size_t i = 0; i < THREADS_MAX; i++) {
+		since = atomic_load_explicit(&loop->members[i].since,
+					     memory_order_relaxed);
+		n += since != 0;
+		*ret_stuck += since && now - since > STUCK_NS;
+	}
+	return n;
+}
+
+/* No thread was at leisure since the last look, nor is now. */
+static bool is_short_of_threads(struct rfs_loop *loop, const struct sight *s,
+				unsigned long takes, unsigned able)
+{
+	if (atomic_load(&loop->leisure) ||
+	    atomic_load(&loop->rests) != s->rests)
+		return false;
+	return able < loop->processors ||
+	       takes - s->takes < (unsigned long)QUICK_TAKES * able;
+}
+
+/* Of those that are not stuck one at the least stays, and as many as were seen
+ * to work at once of late. */
+static void see_to_spare(struct rfs_loop *loop, struct sight *s, unsigned able,
+			 unsigned working)
+{
+	s->peak = working > s->peak ? working : s->peak;
+	if (able > 1 && s->peak < atomic_load(&loop->wanted)) {
+		if (++s->spare < SPARE_TICKS)
+			return;
+		atomic_fetch_sub(&loop->wanted, 1);
+	}
+	s->spare = s->peak = 0;
+}
+
+static void remember(struct rfs_loop *loop, struct sight *s,
+		     unsigned long takes)
+{
+	s->takes = takes;
+	s->rests = atomic_load(&loop->rests);
+}
+
+static void see(struct rfs_loop *loop, struct sight *s)
+{
+	unsigned long takes = atomic_load(&loop->takes);
+	unsigned wanted = atomic_load(&loop->wanted), stuck, able;
+	unsigned working = count_working(loop, &stuck);
+
+	atomic_store(&loop->stuck, stuck);
+	able = wanted > stuck ? wanted - stuck : 0;
+	s->is_full = false;
+	if (is_short_of_threads(loop, s, takes, able))
+		s->is_full = !add_taker(loop);
+	else
+		see_to_spare(loop, s, able, working);
+	s->quiet = takes == s->takes && atomic_load(&loop->leisure)
+			   ? s->quiet + 1
+			   : 0;
+	remember(loop, s, takes);
+}
+
+/* Whether the onlooker may sleep until someone takes a request: nobody took one
+ * of late, and somebody is there to take it. */
+static bool may_sleep(struct rfs_loop *loop, const struct sight *s)
+{
+	if (s->quiet < QUIET_TICKS)
+		return false;
+	atomic_store(&loop->sleeps, true);
+	if (atomic_load(&loop->takes) == s->takes &&
+	    atomic_load(&loop->leisure))
+		return true;
+	atomic_store(&loop->sleeps, false);
+	return false;
+}
+
+/* Signals come only while it waits: none is missed between a look and a wait. */
+static void look_on(struct rfs_loop *loop, const sigset_t *open)
+{
+	struct pollfd kicked = { .fd = loop->kick_fd, .events = POLLIN };
+	struct sight s = { 0 };
+	struct timespec tick;
+	eventfd_t count;
+	int r;
+
+	while (!atomic_load(&loop->ends) && !fuse_session_exited(loop->se)) {
+		tick = (struct timespec){ .tv_nsec = s.is_full ? TICK_SLOW
+							       : TICK_NS };
+		r = ppoll(&kicked, 1, may_sleep(loop, &s) ? NULL : &tick, open);
+		atomic_store(&loop->sleeps, false);
+		if (r == 0) {
+			see(loop, &s);
+			continue;
+		}
+		/* Woken: a millisecond begins. */
+		s.quiet = 0;
+		if (r > 0)
+			eventfd_read(loop->kick_fd, &count);
+		remember(loop, &s, atomic_load(&loop->takes));
+	}
+}
+
+/* After the order to end: no more of them begin. */
+static void join_all(struct rfs_loop *loop)
+{
+	bool is_there;
+
+	for (size_t i = 0; i < THREADS_MAX; i++) {
+		pthread_mutex_lock(&loop->lock);
+		is_there = loop->members[i].state != MEMBER_NONE;
+		pthread_mutex_unlock(&loop->lock);
+		if (is_there)
+			pthread_join(loop->members[i].thread, NULL);
+	}
+}
+
+static unsigned count_processors(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		return (unsigned)CPU_COUNT(&set);
+	return 1;
+}
+
+static int run(struct rfs_loop *loop, struct rfs_error *err)
+{
+	int fd = fuse_session_fd(loop->se), flags = fcntl(fd, F_GETFL);
+	sigset_t all, before;
+	bool started;
+
+	loop->end_fd = eventfd(0, EFD_CLOEXEC);
+	loop->kick_fd = eventfd(0, EFD_CLOEXEC);
+	if (loop->end_fd < 0 || loop->kick_fd < 0 || flags < 0 ||
+	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return rfs_fail(err, errno, "serving requests: %s",
+				strerror(errno));
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	started = add_taker(loop);
+	if (started)
+		look_on(loop, &before);
+	end_all(loop);
+	join_all(loop);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!started)
+		return rfs_fail(err, EAGAIN, "cannot start a thread");
+	if (loop->failure < 0)
+		return rfs_fail(err, -loop->failure, "serving requests: %s",
+				strerror(-loop->failure));
+	return 0;
+}
+
+int rfs_loop_run(struct fuse_session *se, struct rfs_error *err)
+{
+	struct rfs_loop *loop = calloc(1, sizeof(*loop));
+	int r;
+
+	if (!loop)
+		return rfs_no_memory(err);
+	loop->se = se;
+	loop->processors = count_processors();
+	loop->end_fd = loop->kick_fd = -1;
+	atomic_flag_clear(&loop->looks);
+	pthread_mutex_init(&loop->lock, NULL);
+	pthread_cond_init(&loop->unparked, NULL);
+	r = run(loop, err);
+	if (loop->end_fd >= 0)
+		close(loop->end_fd);
+	if (loop->kick_fd >= 0)
+		close(loop->kick_fd);
+	pthread_cond_destroy(&loop->unparked);
+	pthread_mutex_destroy(&loop->lock);
+	free(loop);
+	return r;
+}

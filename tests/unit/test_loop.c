@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/* The loop under a filesystem of two files: "fast" answers, and "slow" does so
+ * once it is let go. */
+#define FUSE_USE_VERSION 314
+#include "fs/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define SIZE 4096
+#define FAST 2
+#define SLOW 3
+#define MANY 32
+#define MORE 80 /* than there are threads at the most */
+
+static struct {
+	char dir[32];
+	struct fuse_session *se;
+	pthread_t thread;
+	int result;
+	struct rfs_error err;
+	bool is_over;
+
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t changed;
+	unsigned held, answered;
+	bool is_open;
+} fs = { .lock = PTHREAD_MUTEX_INITIALIZER,
+	 .changed = PTHREAD_COND_INITIALIZER };
+
+static void say_what(fuse_ino_t ino, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_ino = ino;
+	st->st_nlink = 1;
+	st->st_mode = ino == FUSE_ROOT_ID ? S_IFDIR | 0555 : S_IFREG | 0444;
+	st->st_size = ino == FUSE_ROOT_ID ? 0 : SIZE;
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fuse_entry_param e = { .ino = strcmp(name, "fast") == 0 ? FAST
+								       : SLOW };
+
+	(void)parent;
+	say_what(e.ino, &e.attr);
+	fuse_reply_entry(req, &e);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi)
+{
+	struct stat st;
+
+	(void)fi;
+	say_what(ino, &st);
+	fuse_reply_attr(req, &st, 0);
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	fi->direct_io = 1;
+	fuse_reply_open(req, fi);
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	char bytes[SIZE];
+
+	(void)fi;
+	(void)off;
+	memset(bytes, ino == FAST ? 'f' : 's', sizeof(bytes));
+	pthread_mutex_lock(&fs.lock);
+	if (ino == SLOW) {
+		fs.held++;
+		pthread_cond_broadcast(&fs.changed);
+		while (!fs.is_open)
+			pthread_cond_wait(&fs.changed, &fs.lock);
+	}
+	fs.answered++;
+	pthread_mutex_unlock(&fs.lock);
+	fuse_reply_buf(req, bytes, size < SIZE ? size : SIZE);
+}
+
+static const struct fuse_lowlevel_ops operations = {
+	.lookup = op_lookup,
+	.getattr = op_getattr,
+	.open = op_open,
+	.read = op_read,
+};
+
+static void *loop_main(void *data)
+{
+	(void)data;
+	fs.result = rfs_loop_run(fs.se, &fs.err);
+	pthread_mutex_lock(&fs.lock);
+	fs.is_over = true;
+	pthread_cond_broadcast(&fs.changed);
+	pthread_mutex_unlock(&fs.lock);
+	return NULL;
+}
+
+static int set_up(void **state)
+{
+	char *argv[] = { (char[]){ "loop" } };
+	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+
+	(void)state;
+	fs.held = fs.answered = 0;
+	fs.is_open = fs.is_over = false;
+	fs.err = (struct rfs_error)RFS_ERROR_INIT;
+	strcpy(fs.dir, "/tmp/rescuefs-loop.XXXXXX");
+	assert_non_null(mkdtemp(fs.dir));
+	fs.se = fuse_session_new(&args, &operations, sizeof(operations), NULL);
+	assert_non_null(fs.se);
+	assert_int_equal(fuse_set_signal_handlers(fs.se), 0);
+	if (fuse_session_mount(fs.se, fs.dir) != 0) {
+		fuse_session_destroy(fs.se);
+		rmdir(fs.dir);
+		fs.se = NULL;
+		return 0;
+	}
+	assert_int_equal(pthread_create(&fs.thread, NULL, loop_main, NULL), 0);
+	return 0;
+}
+
+static void let_go(void)
+{
+	pthread_mutex_lock(&fs.lock);
+	fs.is_open = true;
+	pthread_cond_broadcast(&fs.changed);
+	pthread_mutex_unlock(&fs.lock);
+}
+
+/* However a test ended: nothing stays mounted. */
+static int tear_down(void **state)
+{
+	(void)state;
+	if (!fs.se)
+		return 0;
+	let_go();
+	umount2(fs.dir, MNT_DETACH);
+	pthread_join(fs.thread, NULL);
+	fuse_session_unmount(fs.se);
+	fuse_remove_signal_handlers(fs.se);
+	fuse_session_destroy(fs.se);
+	rmdir(fs.dir);
+	return 0;
+}
+
+/* Waits until as many reads of "slow" are being answered at once; a minute is for
+ * ever. */
+static bool wait_held(unsigned count)
+{
+	struct timespec until;
+	int r = 0;
+	bool is_so;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 60;
+	pthread_mutex_lock(&fs.lock);
+	while (fs.held < count && r == 0)
+		r = pthread_cond_timedwait(&fs.changed, &fs.lock, &until);
+	is_so = fs.held >= count;
+	pthread_mutex_unlock(&fs.lock);
+	return is_so;
+}
+
+static bool wait_over(void)
+{
+	struct timespec until;
+	int r = 0;
+	bool is_so;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 60;
+	pthread_mutex_lock(&fs.lock);
+	while (!fs.is_over && r == 0)
+		r = pthread_cond_timedwait(&fs.changed, &fs.lock, &until);
+	is_so = fs.is_over;
+	pthread_mutex_unlock(&fs.lock);
+	return is_so;
+}
+
+/* One read of a file from its beginning: its first byte, or minus an errno. */
+static int read_one(const char *name)
+{
+	char path[64], bytes[SIZE];
+	ssize_t n;
+	int fd, e;
+
+	snprintf(path, sizeof(path), "%s/%s", fs.dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = pread(fd, bytes, sizeof(bytes), 0);
+	e = errno;
+	close(fd);
+	return n < 0 ? -e : n == SIZE ? bytes[0] : -ENODATA;
+}
+
+static void *read_slow(void *data)
+{
+	*(int *)data = read_one("slow");
+	return NULL;
+}
+
+static void start_readers(pthread_t *threads, int *got, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, read_slow, &got[i]),
+			0);
+}
+
+static void join_readers(const pthread_t *threads, const int *got, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(got[i], 's');
+	}
+}
+
+#define NEEDS_FUSE()                                                           \
+	do {                                                                   \
+		if (!fs.se) {                                                  \
+			print_message("no FUSE: skipped\n");                   \
+			skip();                                                \
+		}                                                              \
+	} while (0)
+
+static void test_answers(void **state)
+{
+	(void)state;
+	NEEDS_FUSE();
+	for (int i = 0; i < 2000; i++)
+		assert_int_equal(read_one("fast"), 'f');
+}
+
+/* Each takes a thread for as long as it takes, and the others go on. */
+static void test_slow_requests_hold_up_nobody(void **state)
+{
+	pthread_t threads[MANY];
+	int got[MANY];
+
+	(void)state;
+	NEEDS_FUSE();
+	start_readers(threads, got, MANY);
+	assert_true(wait_held(MANY));
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(read_one("fast"), 'f');
+	let_go();
+	join_readers(threads, got, MANY);
+}
+
+/* What is more than there are threads waits, and is answered then. */
+static void test_more_than_threads(void **state)
+{
+	pthread_t threads[MORE];
+	int got[MORE];
+
+	(void)state;
+	NEEDS_FUSE();
+	start_readers(threads, got, MORE);
+	assert_true(wait_held(64));
+	let_go();
+	join_readers(threads, got, MORE);
+	assert_int_equal(read_one("fast"), 'f');
+}
+
+/* Threads that are not needed any more are: again and again. */
+static void test_waves(void **state)
+{
+	pthread_t threads[MANY];
+	int got[MANY];
+
+	(void)state;
+	NEEDS_FUSE();
+	for (unsigned wave = 1; wave <= 5; wave++) {
+		start_readers(threads, got, MANY);
+		assert_true(wait_held(MANY));
+		let_go();
+		join_readers(threads, got, MANY);
+		usleep(20000u * wave); /* some park meanwhile */
+		pthread_mutex_lock(&fs.lock);
+		fs.held = 0;
+		fs.is_open = false;
+		pthread_mutex_unlock(&fs.lock);
+	}
+}
+
+static void *read_fast(void *data)
+{
+	int *bad = data;
+
+	for (int i = 0; i < 500; i++)
+		*bad += read_one("fast") != 'f';
+	return NULL;
+}
+
+static void test_many_readers(void **state)
+{
+	pthread_t threads[8];
+	int bad[8] = { 0 };
+
+	(void)state;
+	NEEDS_FUSE();
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, read_fast, &bad[i]),
+			0);
+	for (size_t i = 0; i < 8; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(bad[i], 0);
+	}
+}
+
+static void test_ends_when_unmounted(void **state)
+{
+	(void)state;
+	NEEDS_FUSE();
+	assert_int_equal(read_one("fast"), 'f');
+	assert_int_equal(umount2(fs.dir, 0), 0);
+	assert_true(wait_over());
+	assert_int_equal(fs.result, 0);
+}
+
+/* It sleeps, as it has nothing to do, when the signal comes. */
+static void test_ends_by_signal(void **state)
+{
+	(void)state;
+	NEEDS_FUSE();
+	assert_int_equal(read_one("fast"), 'f');
+	usleep(50000);
+	pthread_kill(fs.thread, SIGTERM);
+	assert_true(wait_over());
+	assert_int_equal(fs.result, 0);
+}
+
+/* What was taken is answered before it ends. */
+static void test_answers_before_it_ends(void **state)
+{
+	pthread_t threads[2];
+	int got[2];
+
+	(void)state;
+	NEEDS_FUSE();
+	start_readers(threads, got, 2);
+	assert_true(wait_held(2));
+	pthread_kill(fs.thread, SIGTERM);
+	usleep(50000);
+	pthread_mutex_lock(&fs.lock);
+	assert_false(fs.is_over);
+	pthread_mutex_unlock(&fs.lock);
+	let_go();
+	assert_true(wait_over());
+	/* Else they wait in close for ever. */
+	fuse_session_unmount(fs.se);
+	join_readers(threads, got, 2);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_answers),
+		TEST(test_slow_requests_hold_up_nobody),
+		TEST(test_more_than_threads),
+		TEST(test_waves),
+		TEST(test_many_readers),
+		TEST(test_ends_when_unmounted),
+		TEST(test_ends_by_signal),
+		TEST(test_answers_before_it_ends),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
