@@ -23,6 +23,7 @@ struct rfs_nbd_config {
 	const struct rfs_origin *origin;
 	struct rfs_notes *notes; /* outlives the reader; may be NULL */
 	unsigned int deadline_ms;
+	unsigned int connect_ms; /* to connect; 0: the deadline */
 	/* Not NULL: no server is connected to but one started, a qemu-nbd that
 	 * serves this; it reads from 'image_fd', which belongs to the reader
 	 * from the call on, also when it fails. */
@@ -30,9 +31,10 @@ struct rfs_nbd_config {
 	int image_fd;
 	/* And for it, what its secret "password" is; NULL: none. */
 	const char *password;
+	bool password_is_base64;
 };
 
-/* Connects, which may take the deadline.  The strings are copied. */
+/* Connects, which may take as long as 'connect_ms'.  The strings are copied. */
 int rfs_nbd_open(const struct rfs_nbd_config *config, struct rfs_reader **ret,
 		 struct rfs_error *err);
 
@@ -56,6 +58,11 @@ int rfs_foreign_open(int fd, const char *format, const char *password,
  * there is no qemu-nbd. */
 int rfs_qemu_open(const char *image, const char *name, struct rfs_reader **ret,
 		  struct rfs_error *err);
+
+/* An image that QEMU finds by itself, in a cluster: 'config' has in 'image' the
+ * "json:{...}" that says where, of checked parts, and no 'image_fd'. */
+int rfs_remote_open(const struct rfs_nbd_config *config,
+		    struct rfs_reader **ret, struct rfs_error *err);
 
 struct rfs_nbd_export {
 	char *name;

@@ -222,6 +222,14 @@ int rfs_foreign_open(int fd, const char *format, const char *password,
 	return 0;
 }
 
+int rfs_remote_open(const struct rfs_nbd_config *config,
+		    struct rfs_reader **ret, struct rfs_error *err)
+{
+	int r = find_server(err);
+
+	return r < 0 ? r : rfs_nbd_open(config, ret, err);
+}
+
 int rfs_qemu_open(const char *image, const char *name, struct rfs_reader **ret,
 		  struct rfs_error *err)
 {

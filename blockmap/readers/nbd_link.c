@@ -249,12 +249,15 @@ int rfs_nbd_link_new(const struct rfs_nbd_config *config,
 	link->name = strdup(config->name);
 	link->notes = config->notes;
 	link->deadline_ns = config->deadline_ms * MS_NS;
+	link->connect_ns = config->connect_ms ? config->connect_ms * MS_NS
+					      : link->deadline_ns;
+	link->secret_is_base64 = config->password_is_base64;
 	link->secret_fd = config->password ? keep_secret(config->password) : -1;
 	r = start(config, link, err);
 	if (r < 0)
 		return r;
 	/* The thread's own patience ends first, and tells more. */
-	until = rfs_nbd_link_deadline(link) + 200 * MS_NS;
+	until = rfs_nbd_now_ns() + link->connect_ns + 200 * MS_NS;
 	pthread_mutex_lock(&link->lock);
 	while (!link->is_known && !link->has_failed && rfs_nbd_now_ns() < until)
 		wait_until(link, until);

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/types.h>
 
 #include "readers/nbd_link.h"
 
@@ -18,6 +19,9 @@
 #define QUICK_PAUSE    (50 * MS_NS)
 /* A second that unmounting may take, of the two that it has. */
 #define END_MS 1000
+
+/* And of these, what a program of ours has to end by itself. */
+#define PROGRAM_END_MS 500
 
 /* What a request may carry, whatever the server would take. */
 #define REQUEST_MAX (1u << 20)
@@ -50,8 +54,10 @@ struct rfs_nbd_link {
 	char *image; /* what a qemu-nbd of our own serves, or NULL */
 	int image_fd;
 	int secret_fd; /* a password for it, or -1 */
+	bool secret_is_base64;
 	struct rfs_notes *notes;
 	int64_t deadline_ns;
+	int64_t connect_ns; /* how long an attempt to connect may take */
 	int wake; /* eventfd: there is something to do for the thread */
 	pthread_t thread;
 
@@ -72,6 +78,7 @@ struct rfs_nbd_link {
 
 	/* The thread's alone. */
 	struct nbd_handle *nbd;
+	pid_t program;	       /* that serves 'image', or 0 */
 	int64_t begun_ns;      /* when the attempt to connect began */
 	int64_t retry_ns;      /* when the next begins */
 	bool has_chosen;       /* the export was asked for */
@@ -101,6 +108,13 @@ static inline int64_t rfs_nbd_longer(int64_t pause_ns)
 {
 	return pause_ns * 2 < PAUSE_MAX ? pause_ns * 2 : PAUSE_MAX;
 }
+
+/* Called by the thread that has just started the link's program: finds out which
+ * it is. */
+void rfs_nbd_program_find(struct rfs_nbd_link *link);
+/* Ends it, if there is one, also if it waits for something itself.  It is still
+ * to be waited for. */
+void rfs_nbd_program_end(struct rfs_nbd_link *link);
 
 /* The thread; its data is the link, of which it drops a reference. */
 void *rfs_nbd_serve(void *data);

@@ -109,6 +109,7 @@ static void close_handle(struct rfs_nbd_link *link)
 
 	if (!link->nbd)
 		return;
+	rfs_nbd_program_end(link);
 	/* Commands that libnbd had no answer for are not completed by it. */
 	nbd_close(link->nbd);
 	link->nbd = NULL;
@@ -175,21 +176,24 @@ static void lose_by_libnbd(struct rfs_nbd_link *link)
 static int connect_to(struct rfs_nbd_link *link)
 {
 	char program[] = "qemu-nbd", option[] = "--read-only";
-	char object[] = "--object", secret[80];
+	char object[] = "--object", secret[96];
+	int r;
 	char *argv[] = { program, option, link->image, NULL, NULL, NULL };
 
 	snprintf(secret, sizeof(secret),
-		 "secret,id=password,file=/proc/%d/fd/%d", (int)getpid(),
+		 "secret,id=password,format=%s,file=/proc/%d/fd/%d",
+		 link->secret_is_base64 ? "base64" : "raw", (int)getpid(),
 		 link->secret_fd);
 	if (link->secret_fd >= 0) {
 		argv[2] = object;
 		argv[3] = secret;
 		argv[4] = link->image;
 	}
-	if (link->image)
-		return nbd_aio_connect_systemd_socket_activation(link->nbd,
-								 argv);
-	return nbd_aio_connect_uri(link->nbd, link->uri);
+	if (!link->image)
+		return nbd_aio_connect_uri(link->nbd, link->uri);
+	r = nbd_aio_connect_systemd_socket_activation(link->nbd, argv);
+	rfs_nbd_program_find(link);
+	return r;
 }
 
 static void begin_connecting(struct rfs_nbd_link *link)
@@ -276,7 +280,7 @@ static void go_on_connecting(struct rfs_nbd_link *link)
 		     true);
 	} else if (nbd_aio_is_ready(link->nbd) == 1) {
 		arrive(link);
-	} else if (rfs_nbd_now_ns() - link->begun_ns > link->deadline_ns) {
+	} else if (rfs_nbd_now_ns() - link->begun_ns > link->connect_ns) {
 		lose(link, "it does not answer", true);
 	}
 }
@@ -342,7 +346,7 @@ static int patience(struct rfs_nbd_link *link)
 	if (!link->nbd)
 		until = link->retry_ns;
 	else if (link->mood != LINK_UP)
-		until = link->begun_ns + link->deadline_ns;
+		until = link->begun_ns + link->connect_ns;
 	else if (link->aside_ns)
 		until = link->aside_ns;
 	pthread_mutex_unlock(&link->lock);

@@ -54,6 +54,8 @@ static void print_source(FILE *out, const struct rfs_source *source)
 		fprintf(out, "  volumes %s", source->volumes);
 	if (source->nbd && source->nbd != rfs_source_place(source))
 		fprintf(out, "  nbd %s", source->nbd);
+	if (source->rbd && source->rbd != rfs_source_place(source))
+		fprintf(out, "  rbd %s", source->rbd);
 	if (source->open_error)
 		fprintf(out, rfs_source_is_open(source)
 				     ? "  NOT OPENED WHOLLY\n"
@@ -267,6 +269,8 @@ static json_t *source_json(const struct rfs_source *source)
 	json_object_set_new(root, "root", rfs_json_text(source->root));
 	json_object_set_new(root, "volumes", rfs_json_text(source->volumes));
 	json_object_set_new(root, "nbd", rfs_json_text(source->nbd));
+	if (source->rbd)
+		json_object_set_new(root, "rbd", rfs_json_text(source->rbd));
 	json_object_set_new(root, "taken", rfs_json_time(source->taken_ns));
 	json_object_set_new(root, "as_of",
 			    rfs_json_time(rfs_source_as_of(source)));

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/cleanup.h"
+#include "site/ceph.h"
 #include "site/mapped.h"
 #include "site/password.h"
 #include "site/rooted.h"
@@ -29,6 +30,7 @@ int rfs_opener_export(struct rfs_opener *op, const struct rfs_copy *copy,
 {
 	RFS_CLEANUP_READER struct rfs_reader *export = NULL;
 	RFS_CLEANUP_FREE char *name = NULL;
+	bool is_image = copy->source->rbd != NULL;
 	struct rfs_nbd_config config = {
 		.uri = copy->source->nbd,
 		.export = copy->path,
@@ -39,11 +41,13 @@ int rfs_opener_export(struct rfs_opener *op, const struct rfs_copy *copy,
 	};
 	int r;
 
-	if (asprintf(&name, "%s:export %s", copy->source->origin.name,
-		     copy->path) < 0)
+	if (asprintf(&name, "%s:%s %s", copy->source->origin.name,
+		     is_image ? "image" : "export", copy->path) < 0)
 		return rfs_no_memory(err);
 	config.name = name;
-	r = rfs_nbd_open(&config, &export, err);
+	r = is_image ? rfs_ceph_open(copy->source, copy->path, &config, &export,
+				     err)
+		     : rfs_nbd_open(&config, &export, err);
 	if (r < 0)
 		return r;
 	return rfs_guard_open(export, rfs_opener_state(op), name, ret, err);

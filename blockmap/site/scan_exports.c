@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "core/cleanup.h"
+#include "site/ceph.h"
 #include "site/scan.h"
 
 static const char *said_disk(const struct rfs_site *site, const char *export)
@@ -138,7 +139,9 @@ static int add_export(struct rfs_inventory *inv, const struct scan_tree *tree,
 		      struct rfs_error *err)
 {
 	const char *said = said_disk(tree->site, export->name);
-	const char *name = said ? said : export->name;
+	RFS_CLEANUP_FREE char *made =
+		tree->source->rbd ? rfs_ceph_disk_name(export->name) : NULL;
+	const char *name = said ? said : made ? made : export->name;
 	RFS_CLEANUP_FREE char *volume = volume_name(inv, name);
 	struct rfs_disk *disk = find_disk(inv, name);
 	const struct rfs_copy copy = {

@@ -11,6 +11,7 @@
 #include "core/cleanup.h"
 #include "readers/reach.h"
 #include "readers/worker.h"
+#include "site/ceph.h"
 #include "site/password.h"
 #include "site/site_path.h"
 #include "site/volumes.h"
@@ -166,6 +167,7 @@ static void free_source(struct rfs_source *source)
 	free(source->root);
 	free(source->volumes);
 	free(source->nbd);
+	rfs_ceph_drop(source);
 	rfs_nbd_exports_fini(&source->exports);
 	free(source->open_error);
 	free(source);
@@ -222,7 +224,9 @@ const char *rfs_source_place(const struct rfs_source *source)
 {
 	if (source->root)
 		return source->root;
-	return source->volumes ? source->volumes : source->nbd;
+	if (source->volumes)
+		return source->volumes;
+	return source->nbd ? source->nbd : source->rbd;
 }
 
 struct rfs_source *rfs_site_find_source(const struct rfs_site *site,
@@ -288,7 +292,7 @@ static char *name_of_path(const struct rfs_source *source)
 	const char *last = rfs_path_last(rfs_source_place(source));
 	char *name;
 
-	if (!source->root && !source->volumes)
+	if (!source->root && !source->volumes && source->nbd)
 		return name_of_server(source->nbd);
 	if (rfs_name_check("source", last, NULL) == 0)
 		return strdup(last);
@@ -473,6 +477,8 @@ static int name_source(const struct rfs_site *site, struct rfs_source *source,
 static int date_source(struct rfs_source *source, const char *taken,
 		       struct rfs_error *err)
 {
+	const char *place;
+
 	source->taken_ns = source->newest_ns = RFS_TIME_UNKNOWN;
 	if (taken && source->kind == RFS_LIVE)
 		return rfs_fail(err, EINVAL,
@@ -483,8 +489,13 @@ static int date_source(struct rfs_source *source, const char *taken,
 				"taken = %s: not a time; write it as "
 				"2013-05-10T03:00:00Z",
 				taken);
-	if (!taken && source->kind == RFS_BACKUP)
-		rfs_path_date(rfs_source_place(source), &source->taken_ns);
+	if (taken || source->kind != RFS_BACKUP)
+		return 0;
+	place = rfs_source_place(source);
+	/* Eight digits of an image's uuid are no date. */
+	if (place == source->rbd)
+		place = rfs_ceph_snapshot(source);
+	rfs_path_date(place, &source->taken_ns);
 	return 0;
 }
 
@@ -498,10 +509,10 @@ static int check_spec(const struct rfs_source_spec *spec, struct rfs_error *err)
 	int r = 0;
 
 	if (!is_said(spec->root) && !is_said(spec->volumes) &&
-	    !is_said(spec->nbd))
+	    !is_said(spec->nbd) && !is_said(spec->rbd))
 		return rfs_fail(err, EINVAL,
 				"a %s source needs a root, the directory "
-				"where it is mounted, or volumes, or nbd",
+				"where it is mounted, or volumes, nbd or rbd",
 				rfs_source_kind_name(spec->kind));
 	if (is_said(spec->nbd) && !rfs_is_nbd_uri(spec->nbd))
 		return rfs_fail(err, EINVAL,
@@ -518,7 +529,8 @@ static int check_spec(const struct rfs_source_spec *spec, struct rfs_error *err)
 	    (spec->volumes && strpbrk(spec->volumes, "\n\r")) ||
 	    (spec->nbd && strpbrk(spec->nbd, "\n\r")))
 		return rfs_fail(err, EINVAL, "a path has no line breaks");
-	if (spec->name)
+	r = rfs_ceph_check(spec, err);
+	if (r == 0 && spec->name)
 		r = rfs_name_check("source", spec->name, err);
 	if (r == 0 && spec->host)
 		r = rfs_name_check("host", spec->host, err);
@@ -548,11 +560,11 @@ static int set_deadline(struct rfs_source *source, const char *text,
 {
 	if (!text)
 		return 0;
-	if (source->kind == RFS_BACKUP ||
-	    (source->kind == RFS_LIVE && !is_said(source->nbd)))
+	if (source->kind != RFS_DAMAGED && !source->rbd &&
+	    (source->kind == RFS_BACKUP || !is_said(source->nbd)))
 		return rfs_fail(err, EINVAL,
-				"deadline: only a damaged source and an NBD "
-				"server have one");
+				"deadline: only a damaged source, an NBD "
+				"server and a Ceph cluster have one");
 	return rfs_deadline_parse(text, &source->deadline_ms, err);
 }
 
@@ -582,7 +594,8 @@ static int fill_source(const struct rfs_site *site, struct rfs_source *source,
 	if (!source->root != !is_said(spec->root) ||
 	    !source->volumes != !is_said(spec->volumes) ||
 	    !source->nbd != !is_said(spec->nbd) ||
-	    !source->section != !spec->section || !source->host)
+	    !source->section != !spec->section || !source->host ||
+	    rfs_ceph_take(source, spec) < 0)
 		return rfs_no_memory(err);
 	r = set_deadline(source, spec->deadline, err);
 	if (r == 0)
@@ -697,6 +710,16 @@ static void open_server(struct rfs_site *site, struct rfs_source *source)
 		keep_open_error(site, source, why.text);
 }
 
+static void open_cluster(struct rfs_site *site, struct rfs_source *source)
+{
+	struct rfs_error why = RFS_ERROR_INIT;
+
+	source->has_exports =
+		rfs_ceph_list(site, source, &source->exports, &why) == 0;
+	if (!source->has_exports)
+		keep_open_error(site, source, why.text);
+}
+
 static int hire(const struct rfs_site *site, struct rfs_source *source,
 		struct rfs_error *err)
 {
@@ -724,6 +747,8 @@ static int open_source(struct rfs_site *site, struct rfs_source *source,
 		open_volumes(site, source);
 	if (source->nbd && !source->has_exports)
 		open_server(site, source);
+	if (source->rbd && !source->has_exports)
+		open_cluster(site, source);
 	return 0;
 }
 

@@ -66,6 +66,10 @@ struct rfs_source {
 	char *volumes;	  /* a directory or a pattern, absolute; NULL: none */
 	bool has_volumes; /* they could be looked for */
 	char *nbd;	  /* the URI of a server; NULL: none */
+	/* "POOL/IMAGE ..." of a Ceph cluster; NULL: none.  Its images are exports
+	 * to all but those who open them. */
+	char *rbd;
+	char *ceph_conf, *ceph_user, *ceph_keyring; /* NULL: as Ceph has it */
 	bool has_exports; /* it could be asked for them */
 	struct rfs_nbd_exports exports;
 	int root_fd; /* O_PATH directory; -1 until opened */
@@ -136,10 +140,12 @@ struct rfs_site {
 /* What options say; the strings are the caller's. */
 struct rfs_source_spec {
 	enum rfs_source_kind kind;
-	const char *root;    /* NULL where 'volumes' or 'nbd' is said */
+	const char *root;    /* NULL where another place is said */
 	const char *volumes; /* a directory or a pattern, or NULL */
 	const char *nbd;     /* the URI of a server, or NULL */
-	const char *name;    /* NULL: made from the path */
+	const char *rbd;     /* images in a Ceph cluster, see site/ceph.h */
+	const char *ceph_conf, *ceph_user, *ceph_keyring; /* for these */
+	const char *name; /* NULL: made from the path */
 	const char *host; /* NULL: made from the paths, see docs/site-file.md */
 	const char *taken;    /* NULL: told by a date in the path, or unknown */
 	const char *store;    /* on, auto, off; NULL: the site's */
@@ -186,7 +192,7 @@ int rfs_site_add_volumes(struct rfs_site *site, const char *path,
 /* True if anything of it could be opened. */
 bool rfs_source_is_open(const struct rfs_source *source);
 
-/* Where it is, for people: its root, else its volumes, else its server. */
+/* Where it is, for people: its root, else its volumes, its server, its images. */
 const char *rfs_source_place(const struct rfs_source *source);
 
 struct rfs_source *rfs_site_find_source(const struct rfs_site *site,

@@ -51,6 +51,7 @@ struct parse {
 	/* The [source] being read; the strings are owned here. */
 	int kind;
 	char *name, *host, *root, *volumes, *nbd, *taken, *store, *deadline;
+	char *rbd, *ceph_conf, *ceph_user, *ceph_keyring;
 	/* Where each rule's 'prefer' stands. */
 	struct {
 		struct prefer_line *items;
@@ -87,7 +88,9 @@ static const char *section_keys(enum section section)
 	static const char *const keys[] = {
 		"",
 		"state fill lost store heal suspect deadline",
-		"kind host root volumes nbd taken store deadline",
+		("kind host root volumes nbd taken store deadline rbd "
+		 "ceph_conf "
+		 "ceph_user ceph_keyring"),
 		("prefer format backing_format mapfile lost fill heal password "
 		 "password_file"),
 		"disk",
@@ -227,10 +230,23 @@ static int site_key(struct parse *p, const char *key, const char *value)
 	return chosen;
 }
 
+static int source_path(struct parse *p, const char *key, const char *value)
+{
+	char **path = &p->root;
+
+	if (!strcmp(key, "volumes"))
+		path = &p->volumes;
+	else if (!strcmp(key, "ceph_conf"))
+		path = &p->ceph_conf;
+	else if (!strcmp(key, "ceph_keyring"))
+		path = &p->ceph_keyring;
+	free(*path);
+	*path = rfs_path_absolute(p->folder, value);
+	return *path ? 0 : no_memory(p);
+}
+
 static int source_key(struct parse *p, const char *key, const char *value)
 {
-	char **path;
-
 	if (!strcmp(key, "kind")) {
 		p->kind = choose(p, key, value, "damaged backup live");
 		return p->kind;
@@ -241,6 +257,10 @@ static int source_key(struct parse *p, const char *key, const char *value)
 		return keep(p, &p->taken, value);
 	if (!strcmp(key, "nbd"))
 		return keep(p, &p->nbd, value);
+	if (!strcmp(key, "rbd"))
+		return keep(p, &p->rbd, value);
+	if (!strcmp(key, "ceph_user"))
+		return keep(p, &p->ceph_user, value);
 	if (!strcmp(key, "store")) {
 		int r = choose_store(p, value);
 
@@ -252,10 +272,7 @@ static int source_key(struct parse *p, const char *key, const char *value)
 
 		return r < 0 ? r : keep(p, &p->deadline, value);
 	}
-	path = !strcmp(key, "volumes") ? &p->volumes : &p->root;
-	free(*path);
-	*path = rfs_path_absolute(p->folder, value);
-	return *path ? 0 : no_memory(p);
+	return source_path(p, key, value);
 }
 
 static int prefer_key(struct parse *p, struct rfs_disk_rule *rule,
@@ -412,6 +429,10 @@ static int finish_source(struct parse *p)
 		.root = p->root,
 		.volumes = p->volumes,
 		.nbd = p->nbd,
+		.rbd = p->rbd,
+		.ceph_conf = p->ceph_conf,
+		.ceph_user = p->ceph_user,
+		.ceph_keyring = p->ceph_keyring,
 		.name = p->name,
 		.host = p->host ? p->host : p->name,
 		.taken = p->taken,
@@ -439,8 +460,13 @@ static void drop_source(struct parse *p)
 	free(p->taken);
 	free(p->store);
 	free(p->deadline);
+	free(p->rbd);
+	free(p->ceph_conf);
+	free(p->ceph_user);
+	free(p->ceph_keyring);
 	p->name = p->host = p->root = p->taken = p->store = NULL;
 	p->volumes = p->nbd = p->deadline = NULL;
+	p->rbd = p->ceph_conf = p->ceph_user = p->ceph_keyring = NULL;
 	p->kind = -1;
 }
 

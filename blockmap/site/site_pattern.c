@@ -130,7 +130,7 @@ int rfs_site_add_pattern(struct rfs_site *site,
 	glob_t found = { 0 };
 	int r;
 
-	if (spec->volumes || spec->nbd)
+	if (spec->volumes || spec->nbd || spec->rbd)
 		return rfs_fail(err, EINVAL,
 				"%s: a pattern stands for several sources; "
 				"give volumes and servers sources of their own",

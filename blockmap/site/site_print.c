@@ -35,6 +35,19 @@ static void print_deadline(unsigned int ms, FILE *out)
 			ms % 1000 ? "ms" : "s");
 }
 
+/* Images and users are words, as they were checked. */
+static void print_cluster(const struct rfs_source *source, FILE *out)
+{
+	if (source->rbd)
+		fprintf(out, "rbd   = %s\n", source->rbd);
+	if (source->ceph_conf)
+		fprintf(out, "ceph_conf = %s\n", source->ceph_conf);
+	if (source->ceph_user)
+		fprintf(out, "ceph_user = %s\n", source->ceph_user);
+	if (source->ceph_keyring)
+		fprintf(out, "ceph_keyring = %s\n", source->ceph_keyring);
+}
+
 static int print_source(const struct rfs_source *source, FILE *out,
 			struct rfs_error *err)
 {
@@ -46,6 +59,10 @@ static int print_source(const struct rfs_source *source, FILE *out,
 		r = check_value("volumes", source->volumes, err);
 	if (r == 0 && source->nbd)
 		r = check_value("nbd", source->nbd, err);
+	if (r == 0 && source->ceph_conf)
+		r = check_value("ceph_conf", source->ceph_conf, err);
+	if (r == 0 && source->ceph_keyring)
+		r = check_value("ceph_keyring", source->ceph_keyring, err);
 	if (r < 0)
 		return r;
 	fprintf(out, "\n[source %s]\n", source->origin.name);
@@ -57,6 +74,7 @@ static int print_source(const struct rfs_source *source, FILE *out,
 		fprintf(out, "volumes = %s\n", source->volumes);
 	if (source->nbd)
 		fprintf(out, "nbd   = %s\n", source->nbd);
+	print_cluster(source, out);
 	if (source->store >= 0)
 		fprintf(out, "store = %s\n",
 			rfs_store_mode_name(
