@@ -244,6 +244,35 @@ static int add_volumes(struct rfs_tree *tree, struct rfs_node *by_uuid)
 	return 0;
 }
 
+/* by-uuid/UUID, by-id/NAME; with the host behind it where another host's instance
+ * is called so, too: a link must not lead to the wrong one. */
+static int add_names(struct rfs_tree *tree, struct rfs_node *by_uuid,
+		     struct rfs_node *by_id, const struct rfs_instance *it)
+{
+	const struct rfs_inventory *inv = tree->inv;
+	const struct {
+		struct rfs_node *dir;
+		const char *name;
+		bool is_shared;
+	} links[] = {
+		{ by_uuid, it->uuid, rfs_instance_shares_uuid(inv, it) },
+		{ by_id, it->id_name, rfs_instance_shares_id(inv, it) },
+	};
+	char target[300], name[512];
+
+	snprintf(target, sizeof(target), "instances/%s", it->tree_name);
+	for (size_t i = 0; i < 2; i++) {
+		if (!links[i].name)
+			continue;
+		snprintf(name, sizeof(name), "%s%s%s", links[i].name,
+			 links[i].is_shared ? "-" : "",
+			 links[i].is_shared ? it->host->name : "");
+		if (add_link(tree, links[i].dir, name, target) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static int add_instances(struct rfs_tree *tree)
 {
 	struct rfs_node *instances, *by_uuid, *by_id;
@@ -255,13 +284,8 @@ static int add_instances(struct rfs_tree *tree)
 	if (!instances || !by_uuid || !by_id)
 		return -ENOMEM;
 	for (size_t i = 0; i < inv->ninstances; i++) {
-		const struct rfs_instance *it = inv->instances[i];
-		char target[300];
-
-		snprintf(target, sizeof(target), "instances/%s", it->tree_name);
-		if (add_instance(tree, instances, it) < 0 ||
-		    add_link(tree, by_uuid, it->uuid, target) < 0 ||
-		    add_link(tree, by_id, it->id_name, target) < 0)
+		if (add_instance(tree, instances, inv->instances[i]) < 0 ||
+		    add_names(tree, by_uuid, by_id, inv->instances[i]) < 0)
 			return -ENOMEM;
 	}
 	return add_volumes(tree, by_uuid);

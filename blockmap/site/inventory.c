@@ -172,6 +172,31 @@ size_t rfs_inventory_find(const struct rfs_inventory *inv, const char *part,
 	return n;
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
+bool rfs_instance_shares_uuid(const struct rfs_inventory *inv,
+			      const struct rfs_instance *instance)
+{
+	for (size_t i = 0; i < inv->ninstances; i++)
+		if (inv->instances[i]->host != instance->host &&
+		    is_same_text(inv->instances[i]->uuid, instance->uuid))
+			return true;
+	return false;
+}
+
+bool rfs_instance_shares_id(const struct rfs_inventory *inv,
+			    const struct rfs_instance *instance)
+{
+	for (size_t i = 0; i < inv->ninstances; i++)
+		if (inv->instances[i]->host != instance->host &&
+		    is_same_text(inv->instances[i]->id_name, instance->id_name))
+			return true;
+	return false;
+}
+
 static bool is_called(const struct rfs_instance *instance, const char *name)
 {
 	char uuid[RFS_UUID_TEXT];
@@ -232,6 +257,27 @@ static int fail_disk(const struct rfs_instance *instance, const char *name,
 	return rfs_fail(err, ENOENT, "%s: %s; the disks of %s: %s", name,
 			instance->ndisks > 1 ? "which disk" : "no such disk",
 			instance->tree_name, list);
+}
+
+/* "UUID/disk" is a name of both, whichever of them the state calls so. */
+static int check_alone(const struct rfs_inventory *inv,
+		       const struct rfs_disk *disk, const char *name,
+		       struct rfs_error *err)
+{
+	const struct rfs_instance *it, *own = disk->instance;
+
+	if (!own->uuid || strncasecmp(name, own->uuid, strlen(own->uuid)) != 0)
+		return 0;
+	for (size_t i = 0; i < inv->ninstances; i++) {
+		it = inv->instances[i];
+		if (it != own && is_same_text(it->uuid, own->uuid))
+			return rfs_fail(err, ENOENT,
+					"%s: both %s of %s and %s of %s are "
+					"called so",
+					name, own->tree_name, own->host->name,
+					it->tree_name, it->host->name);
+	}
+	return 0;
 }
 
 static const struct rfs_disk *find_by_id(const struct rfs_inventory *inv,
@@ -299,7 +345,7 @@ int rfs_inventory_find_disk(const struct rfs_inventory *inv, const char *name,
 		return rfs_no_memory(err);
 	if (by_id) {
 		*ret = by_id;
-		return 0;
+		return check_alone(inv, by_id, name, err);
 	}
 	r = find_volume(inv, name, ret, err);
 	if (r != 0)

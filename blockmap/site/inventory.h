@@ -174,6 +174,14 @@ char *rfs_disk_place(const struct rfs_disk *disk);
 int rfs_inventory_find_disk(const struct rfs_inventory *inv, const char *name,
 			    const struct rfs_disk **ret, struct rfs_error *err);
 
+/* True if an instance of another host has its uuid, or its "instance-000001de".  A
+ * migration that did not end well leaves such a one behind: two disks that went their own
+ * ways from then on. */
+bool rfs_instance_shares_uuid(const struct rfs_inventory *inv,
+			      const struct rfs_instance *instance);
+bool rfs_instance_shares_id(const struct rfs_inventory *inv,
+			    const struct rfs_instance *instance);
+
 /* By display name, "instance-000001de" or uuid.  -ENOENT says what there is. */
 int rfs_inventory_find_instance(const struct rfs_inventory *inv,
 				const char *name,

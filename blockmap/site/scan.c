@@ -300,6 +300,45 @@ static void note_orphans(struct scan *scan, const struct scan_tree *tree)
 	}
 }
 
+/* When a disk of it was written last, as far as its files tell. */
+static int64_t last_change(const struct rfs_instance *instance)
+{
+	int64_t last = RFS_TIME_UNKNOWN;
+
+	for (size_t i = 0; i < instance->ndisks; i++)
+		for (size_t j = 0; j < instance->disks[i].ncopies; j++)
+			if (instance->disks[i].copies[j].generation.mtime_ns >
+			    last)
+				last = instance->disks[i]
+					       .copies[j]
+					       .generation.mtime_ns;
+	return last;
+}
+
+/* One uuid on several hosts is two instances, of which one is a leftover. */
+static void note_twins(const struct rfs_inventory *inv, size_t at)
+{
+	const struct rfs_instance *a = inv->instances[at], *b;
+	char changed[2][RFS_TIME_TEXT];
+
+	rfs_time_print(last_change(a), changed[0]);
+	for (size_t i = at + 1; i < inv->ninstances; i++) {
+		b = inv->instances[i];
+		if (!a->uuid || !b->uuid || a->host == b->host ||
+		    strcmp(a->uuid, b->uuid) != 0)
+			continue;
+		rfs_time_print(last_change(b), changed[1]);
+		rfs_notes_add(
+			&inv->site->notes,
+			"%s is on two hosts, as a migration may leave it: "
+			"%s on %s, last changed %s, and %s on %s, last "
+			"changed %s; nothing of one stands in for the "
+			"other",
+			a->uuid, a->tree_name, a->host->name, changed[0],
+			b->tree_name, b->host->name, changed[1]);
+	}
+}
+
 static bool is_used(const struct rfs_inventory *inv,
 		    const struct rfs_disk_rule *rule)
 {
@@ -318,6 +357,8 @@ static bool is_used(const struct rfs_inventory *inv,
 
 static void note_leftovers(struct scan *scan)
 {
+	for (size_t i = 0; i < scan->inv->ninstances; i++)
+		note_twins(scan->inv, i);
 	for (size_t i = 0; i < scan->ntrees; i++)
 		note_orphans(scan, &scan->trees[i]);
 	for (size_t i = 0; i < scan->site->nrules; i++)

@@ -33,20 +33,23 @@ static bool is_called(const struct rfs_instance *instance, const char *name)
 	       !strcmp(instance->uuid, uuid);
 }
 
-/* The one instance that is called so; NULL if none or several are. */
+/* The one instance that is called so; NULL if none or, which is said in *several,
+ * some are. */
 static struct rfs_instance *find_instance(const struct rfs_inventory *inv,
-					  const char *name)
+					  const char *name, bool *several)
 {
 	struct rfs_instance *found = NULL;
 
 	for (size_t i = 0; i < inv->ninstances; i++) {
 		if (!is_called(inv->instances[i], name))
 			continue;
-		if (found)
-			return NULL;
+		/* A tree's name is one instance's alone. */
+		if (!strcmp(inv->instances[i]->tree_name, name))
+			return inv->instances[i];
+		*several |= found != NULL;
 		found = inv->instances[i];
 	}
-	return found;
+	return *several ? NULL : found;
 }
 
 static struct rfs_disk *disk_of(struct rfs_instance *instance, const char *name)
@@ -59,10 +62,10 @@ static struct rfs_disk *disk_of(struct rfs_instance *instance, const char *name)
 
 /* NULL: there is none, or no memory. */
 static struct rfs_disk *find_disk(const struct rfs_inventory *inv,
-				  const char *name)
+				  const char *name, bool *several)
 {
 	RFS_CLEANUP_FREE char *copy = strdup(name);
-	struct rfs_instance *instance = find_instance(inv, name);
+	struct rfs_instance *instance = find_instance(inv, name, several);
 	char *slash;
 
 	if (instance)
@@ -72,7 +75,7 @@ static struct rfs_disk *find_disk(const struct rfs_inventory *inv,
 	if (!slash)
 		return NULL;
 	*slash = '\0';
-	instance = find_instance(inv, copy);
+	instance = find_instance(inv, copy, several);
 	return instance ? disk_of(instance, slash + 1) : NULL;
 }
 
@@ -134,6 +137,25 @@ static int note_second(const struct scan_tree *tree, const char *export,
 	return 0;
 }
 
+static void note_unknown(const struct scan_tree *tree, const char *export,
+			 const char *said, bool several)
+{
+	if (said)
+		rfs_scan_note(
+			tree,
+			"export %s: the site file says that it is %s, and "
+			"%s",
+			export, said,
+			several ? "several instances are called so"
+				: "there is no such disk");
+	else
+		rfs_scan_note(tree,
+			      "export '%s': %s called so; [export NAME] in a "
+			      "site file says which it is",
+			      export,
+			      several ? "several instances are" : "no disk is");
+}
+
 static int add_export(struct rfs_inventory *inv, const struct scan_tree *tree,
 		      const struct rfs_nbd_export *export,
 		      struct rfs_error *err)
@@ -143,7 +165,8 @@ static int add_export(struct rfs_inventory *inv, const struct scan_tree *tree,
 		tree->source->rbd ? rfs_ceph_disk_name(export->name) : NULL;
 	const char *name = said ? said : made ? made : export->name;
 	RFS_CLEANUP_FREE char *volume = volume_name(inv, name);
-	struct rfs_disk *disk = find_disk(inv, name);
+	bool several = false;
+	struct rfs_disk *disk = find_disk(inv, name, &several);
 	const struct rfs_copy copy = {
 		.source = tree->source,
 		.place = RFS_EXPORT,
@@ -161,12 +184,7 @@ static int add_export(struct rfs_inventory *inv, const struct scan_tree *tree,
 		return note_second(tree, export->name, volume);
 	if (volume)
 		return rfs_scan_add_volume(inv, tree->site, volume, &copy, err);
-	rfs_scan_note(tree,
-		      said ? "export %s: the site file says that it is %s, and "
-			     "there is no such disk"
-			   : "export '%s': no disk is called so; [export "
-			     "NAME] in a site file says which it is",
-		      export->name, said);
+	note_unknown(tree, export->name, said, several);
 	return 0;
 }
 

@@ -117,7 +117,16 @@ static char *first_name(const struct rfs_instance *instance)
 	return strdup(instance->uuid ? instance->uuid : last + 1);
 }
 
-static char *longer_name(const struct rfs_instance *instance, const char *name,
+/* All that tells two of them apart. */
+static bool needs_host(const struct rfs_inventory *inv,
+		       const struct rfs_instance *instance)
+{
+	return instance->uuid ? rfs_instance_shares_uuid(inv, instance)
+			      : rfs_instance_shares_id(inv, instance);
+}
+
+static char *longer_name(const struct rfs_inventory *inv,
+			 const struct rfs_instance *instance, const char *name,
 			 unsigned turn)
 {
 	const char *more = instance->uuid ? instance->uuid : instance->id_name;
@@ -126,7 +135,12 @@ static char *longer_name(const struct rfs_instance *instance, const char *name,
 
 	if (!more)
 		more = strrchr(instance->dir, '/') + 1;
-	if (turn == 1)
+	if (needs_host(inv, instance))
+		n = turn == 1 ? asprintf(&text, "%s-%.50s", name,
+					 instance->host->name)
+			      : asprintf(&text, "%.150s-%.50s-%.40s-%u", name,
+					 instance->host->name, more, turn - 1);
+	else if (turn == 1)
 		n = asprintf(&text, "%s-%.*s", name,
 			     instance->uuid ? 8 : RFS_NAME_ESCAPED_MAX / 4,
 			     more);
@@ -180,7 +194,7 @@ static int lengthen(struct rfs_inventory *inv, unsigned turn, bool *ret_more)
 		if (!shared[i])
 			continue;
 		longer =
-			name ? longer_name(instance, name,
+			name ? longer_name(inv, instance, name,
 					   turn > 2 ? turn + (unsigned)i : turn)
 			     : NULL;
 		if (!longer)

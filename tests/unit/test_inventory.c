@@ -97,6 +97,16 @@ static const struct rfs_disk *disk_of(const char *name)
 	return disk;
 }
 
+static void expect_no_disk(const char *name, const char *why)
+{
+	const struct rfs_disk *disk;
+
+	assert_int_equal(rfs_inventory_find_disk(&inv, name, &disk, &err),
+			 -ENOENT);
+	if (!strstr(err.text, why))
+		fail_msg("\"%s\" does not say \"%s\"", err.text, why);
+}
+
 /* The XML of a nova of today in etc/libvirt/qemu. */
 static void define(const char *host, const char *id, const char *uuid,
 		   const char *name, const char *more)
@@ -427,10 +437,17 @@ static void one_uuid_on_two_hosts_is_two_disks(void **state)
 	scan();
 	assert_int_equal(inv.nhosts, 2);
 	assert_int_equal(inv.ninstances, 2);
-	assert_string_not_equal(inv.instances[0]->tree_name,
-				inv.instances[1]->tree_name);
+	assert_string_equal(inv.instances[0]->tree_name, APRIL "-bm0002");
+	assert_string_equal(inv.instances[1]->tree_name, APRIL "-bm0003");
 	assert_string_not_equal(inv.instances[0]->disks[0].id,
 				inv.instances[1]->disks[0].id);
+	expect_note(APRIL
+		    " is on two hosts, as a migration may leave it: " APRIL
+		    "-bm0002 on bm0002, last changed ");
+	assert_ptr_equal(disk_of(APRIL "-bm0003/disk"),
+			 &inv.instances[1]->disks[0]);
+	expect_no_disk(APRIL "/disk", "both " APRIL "-bm0002 of bm0002 and ");
+	expect_no_disk(APRIL, "both " APRIL "-bm0002 and ");
 }
 
 static void what_is_no_file_is_no_disk(void **state)
