@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -12,43 +13,67 @@
 /* Logical volume on mirror on partition: nobody stacks more. */
 #define DEPTH_MAX 8
 #define WORD	  64
+#define WATCHED	  16
 
-/* The first word of a small file below 'dir'; false: it has none. */
-static bool read_word(int dir, const char *name, char word[WORD])
+/* The files that a device may have which say that it is gone. */
+static const char
+	*const attributes[] = { "size", "device/state",
+				"../device/state" /* a partition's */ };
+#define ATTRIBUTES (sizeof(attributes) / sizeof(attributes[0]))
+
+/* What one of them says; also one that was open when the device went away. */
+static bool says_gone(int fd)
 {
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
+	static const char *const words[] = { "0", "offline",
+					     "transport-offline", "deleted" };
+	char word[WORD];
+	ssize_t n = pread(fd, word, WORD - 1, 0);
 
-	if (fd < 0)
-		return false;
-	n = read(fd, word, WORD - 1);
-	close(fd);
 	if (n <= 0)
-		return false;
+		return n < 0 && errno == ENODEV;
 	word[n] = '\0';
 	word[strcspn(word, " \n")] = '\0';
-	return true;
-}
-
-/* A partition's state is its disk's. */
-static bool is_offline(int dir)
-{
-	static const char *const files[] = { "device/state",
-					     "../device/state" };
-	char word[WORD];
-
-	for (size_t i = 0; i < 2; i++)
-		if (read_word(dir, files[i], word))
-			return strcmp(word, "offline") == 0 ||
-			       strcmp(word, "transport-offline") == 0 ||
-			       strcmp(word, "deleted") == 0;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(word, words[i]) == 0)
+			return true;
 	return false;
 }
 
-static bool dir_is_gone(int dir, int depth);
+/* The open files by which a device and what it stands on can be asked again. */
+struct watch {
+	dev_t device;
+	int fds[WATCHED];
+	size_t count;
+	bool is_full; /* there were more */
+};
+
+static void watch_end(struct watch *w)
+{
+	while (w->count)
+		close(w->fds[--w->count]);
+}
+
+static bool dir_is_gone(int dir, int depth, struct watch *w);
+
+static bool is_attribute_gone(int dir, const char *name, struct watch *w)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	bool gone;
+
+	if (fd < 0)
+		return false;
+	gone = says_gone(fd);
+	if (w->count < WATCHED) {
+		w->fds[w->count++] = fd;
+	} else {
+		w->is_full = true;
+		close(fd);
+	}
+	return gone;
+}
 
 /* What it stands on: the disks below a logical volume. */
-static bool is_slave_gone(int dir, int depth)
+static bool is_slave_gone(int dir, int depth, struct watch *w)
 {
 	int fd = openat(dir, "slaves", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *list = fd < 0 ? NULL : fdopendir(fd);
@@ -65,7 +90,7 @@ static bool is_slave_gone(int dir, int depth)
 			       O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (below < 0)
 			continue;
-		gone = dir_is_gone(below, depth + 1);
+		gone = dir_is_gone(below, depth + 1, w);
 		close(below);
 	}
 	if (list)
@@ -73,14 +98,12 @@ static bool is_slave_gone(int dir, int depth)
 	return gone;
 }
 
-static bool dir_is_gone(int dir, int depth)
+static bool dir_is_gone(int dir, int depth, struct watch *w)
 {
-	char word[WORD];
-
-	if (read_word(dir, "size", word) && strcmp(word, "0") == 0)
-		return true;
-	return is_offline(dir) ||
-	       (depth < DEPTH_MAX && is_slave_gone(dir, depth));
+	for (size_t i = 0; i < ATTRIBUTES; i++)
+		if (is_attribute_gone(dir, attributes[i], w))
+			return true;
+	return depth < DEPTH_MAX && is_slave_gone(dir, depth, w);
 }
 
 /* Where sysfs shows no device at all, as in some containers, one that is not
@@ -101,30 +124,71 @@ static bool has_devices(int all)
 	return has;
 }
 
-bool rfs_device_is_gone_in(const char *sys, dev_t device)
+/* A look at everything. */
+static bool look(const char *sys, struct watch *w)
 {
 	char name[WORD];
 	int all, dir;
 	bool gone;
 
-	if (!major(device))
-		return false;
 	all = open(sys, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (all < 0)
 		return false;
-	snprintf(name, sizeof(name), "%u:%u", major(device), minor(device));
+	snprintf(name, sizeof(name), "%u:%u", major(w->device),
+		 minor(w->device));
 	dir = openat(all, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) {
 		gone = errno == ENOENT && has_devices(all);
 	} else {
-		gone = dir_is_gone(dir, 0);
+		gone = dir_is_gone(dir, 0, w);
 		close(dir);
 	}
 	close(all);
 	return gone;
 }
 
+bool rfs_device_is_gone_in(const char *sys, dev_t device)
+{
+	struct watch w = { .device = device };
+	bool gone = major(device) && look(sys, &w);
+
+	watch_end(&w);
+	return gone;
+}
+
+/*
+ * Each bad sector asks, and a look at everything takes as long as ten reads of a
+ * sector.  So what said that the device is there is kept open, and asked alone
+ * next time; only where it says anything else everything is looked at again.
+ */
+static struct {
+	pthread_mutex_t lock; /* guards all below */
+	struct watch last;
+} watched = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static bool is_still_there(const struct watch *w, dev_t device)
+{
+	if (w->device != device || !w->count || w->is_full)
+		return false;
+	for (size_t i = 0; i < w->count; i++)
+		if (says_gone(w->fds[i]))
+			return false;
+	return true;
+}
+
 bool rfs_device_is_gone(dev_t device)
 {
-	return rfs_device_is_gone_in("/sys/dev/block", device);
+	bool gone;
+
+	if (!major(device))
+		return false;
+	pthread_mutex_lock(&watched.lock);
+	gone = !is_still_there(&watched.last, device);
+	if (gone) {
+		watch_end(&watched.last);
+		watched.last = (struct watch){ .device = device };
+		gone = look("/sys/dev/block", &watched.last);
+	}
+	pthread_mutex_unlock(&watched.lock);
+	return gone;
 }
