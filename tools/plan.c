@@ -91,7 +91,9 @@ static int print(void *data, struct rfs_target *t)
 	const struct request *req = data;
 	RFS_CLEANUP_FREE struct rfs_plan_item *items = NULL;
 	struct rfs_error err = RFS_ERROR_INIT;
-	struct rfs_plan plan = { .era = req->era, .mountpoint = t->mountpoint };
+	struct rfs_plan plan = { .era = req->era,
+				 .mountpoint = t->mountpoint,
+				 .inv = &t->inv };
 	int status = RFS_EXIT_FINE, r = 0;
 
 	items = calloc(t->ndisks + 1, sizeof(*items));

@@ -84,14 +84,38 @@ static int host_file(FILE *out, const char *name,
 	return 0;
 }
 
-static int instance_facts(const struct rfs_instance *in, FILE *out)
+/* The steps move and delete by uuid: of one that a migration left on two hosts that
+ * may be the other one, which lives on there. */
+static int uuid_fact(const struct rfs_plan *plan, const struct rfs_instance *in,
+		     FILE *out)
+{
+	RFS_CLEANUP_FREE char *about = NULL;
+
+	if (!rfs_instance_shares_uuid(plan->inv, in)) {
+		fact(out, "UUID", in->uuid, NULL);
+		return 0;
+	}
+	if (asprintf(&about,
+		     "another host has %s too; fill it in if the one on %s "
+		     "is what nova ran last",
+		     in->uuid, in->host->name) < 0) {
+		about = NULL;
+		return -ENOMEM;
+	}
+	fact(out, "UUID", NULL, about);
+	return 0;
+}
+
+static int instance_facts(const struct rfs_plan *plan,
+			  const struct rfs_instance *in, FILE *out)
 {
 	const char *name = in->display_name ? in->display_name : in->tree_name;
 	int r;
 
 	fact(out, "NAME", name,
 	     in->display_name ? NULL : "its display name is not on the host");
-	fact(out, "UUID", in->uuid, NULL);
+	if (uuid_fact(plan, in, out) < 0)
+		return -ENOMEM;
 	fact(out, "FLAVOR", in->flavor,
 	     in->flavor ? NULL : "step list shows the instance as nova has it");
 	if (!in->flavor && in->memory_kib)
@@ -190,7 +214,7 @@ static int print_item(const struct rfs_plan *plan, size_t i, FILE *out)
 	fact(out, "DISK", place, "in the mount");
 	fact(out, "HOST", in->host->name, "as its services are named");
 	size_fact(item, out);
-	r = item->is_root ? instance_facts(in, out)
+	r = item->is_root ? instance_facts(plan, in, out)
 			  : volume_facts(plan, item->disk, out);
 	if (r == 0 && item->is_root && plan->era == RFS_ERA_ESSEX)
 		fact(out, "NEW_IMAGE", NULL, "step upload says it");

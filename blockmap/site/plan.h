@@ -28,6 +28,7 @@ struct rfs_plan_item {
 struct rfs_plan {
 	enum rfs_era era;
 	const char *mountpoint; /* NULL: not known */
+	const struct rfs_inventory *inv;
 	const struct rfs_plan_item *items;
 	size_t count;
 };
