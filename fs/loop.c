@@ -95,7 +95,7 @@ static void kick(struct rfs_loop *loop)
 }
 
 /* All threads end when they are done with what they have. */
-static void end_all(struct rfs_loop *loop)
+void rfs_loop_stop(struct rfs_loop *loop)
 {
 	atomic_store(&loop->ends, true);
 	eventfd_write(loop->end_fd, 1);
@@ -336,7 +336,7 @@ static void *member_main(void *data)
 		atomic_store(&loop->failure, r);
 	/* Unmounted, told to, or failed: the others are to end too. */
 	if (r != -EAGAIN)
-		end_all(loop);
+		rfs_loop_stop(loop);
 	free(buf.mem);
 	pthread_mutex_lock(&loop->lock);
 	m->state = MEMBER_ENDED;
@@ -486,24 +486,18 @@ static unsigned count_processors(void)
 	return 1;
 }
 
-static int run(struct rfs_loop *loop, struct rfs_error *err)
+int rfs_loop_run(struct rfs_loop *loop, struct rfs_error *err)
 {
-	int fd = fuse_session_fd(loop->se), flags = fcntl(fd, F_GETFL);
 	sigset_t all, before;
 	bool started;
 
-	loop->end_fd = eventfd(0, EFD_CLOEXEC);
-	loop->kick_fd = eventfd(0, EFD_CLOEXEC);
-	if (loop->end_fd < 0 || loop->kick_fd < 0 || flags < 0 ||
-	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return rfs_fail(err, errno, "serving requests: %s",
-				strerror(errno));
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	started = add_taker(loop);
 	if (started)
 		look_on(loop, &before);
-	end_all(loop);
+	started = started || atomic_load(&loop->ends);
+	rfs_loop_stop(loop);
 	join_all(loop);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!started)
@@ -514,7 +508,22 @@ static int run(struct rfs_loop *loop, struct rfs_error *err)
 	return 0;
 }
 
-int rfs_loop_run(struct fuse_session *se, struct rfs_error *err)
+/* A thread that finds no request must not sleep where no order reaches it. */
+static int prepare(struct rfs_loop *loop, struct rfs_error *err)
+{
+	int fd = fuse_session_fd(loop->se), flags = fcntl(fd, F_GETFL);
+
+	loop->end_fd = eventfd(0, EFD_CLOEXEC);
+	loop->kick_fd = eventfd(0, EFD_CLOEXEC);
+	if (loop->end_fd < 0 || loop->kick_fd < 0 || flags < 0 ||
+	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return rfs_fail(err, errno, "serving requests: %s",
+				strerror(errno));
+	return 0;
+}
+
+int rfs_loop_new(struct fuse_session *se, struct rfs_loop **ret,
+		 struct rfs_error *err)
 {
 	struct rfs_loop *loop = calloc(1, sizeof(*loop));
 	int r;
@@ -527,7 +536,18 @@ int rfs_loop_run(struct fuse_session *se, struct rfs_error *err)
 	atomic_flag_clear(&loop->looks);
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_cond_init(&loop->unparked, NULL);
-	r = run(loop, err);
+	r = prepare(loop, err);
+	if (r < 0)
+		rfs_loop_free(loop);
+	else
+		*ret = loop;
+	return r;
+}
+
+void rfs_loop_free(struct rfs_loop *loop)
+{
+	if (!loop)
+		return;
 	if (loop->end_fd >= 0)
 		close(loop->end_fd);
 	if (loop->kick_fd >= 0)
@@ -535,5 +555,4 @@ int rfs_loop_run(struct fuse_session *se, struct rfs_error *err)
 	pthread_cond_destroy(&loop->unparked);
 	pthread_mutex_destroy(&loop->lock);
 	free(loop);
-	return r;
 }

@@ -15,12 +15,25 @@
 
 struct fuse_session;
 
-/* Serves the mounted 'se' until it is unmounted, its session ends by a signal or
- * by fuse_session_exit, or a thread fails.  With a signal it is still mounted.
- * Requests that were taken are answered before it returns.
+struct rfs_loop;
+
+/* For the mounted 'se', which outlives it.  Nothing is served yet. */
+int rfs_loop_new(struct fuse_session *se, struct rfs_loop **ret,
+		 struct rfs_error *err);
+/* Accepts NULL. */
+void rfs_loop_free(struct rfs_loop *loop);
+
+/* Serves until the session is unmounted, ends by a signal or by
+ * fuse_session_exit, is told to stop, or a thread fails.  Unless it was unmounted
+ * it is still mounted then.  Requests that were taken are answered before it
+ * returns.  Once only.
  *
- * The caller is the thread that takes the signals; those that end a session
- * (libfuse's handlers) end this at once. */
-int rfs_loop_run(struct fuse_session *se, struct rfs_error *err);
+ * Where the caller takes signals, those that end a session (libfuse's handlers)
+ * end this at once. */
+int rfs_loop_run(struct rfs_loop *loop, struct rfs_error *err);
+
+/* Orders the end, and waits for nothing.  From any thread, also before it runs:
+ * then it ends at once. */
+void rfs_loop_stop(struct rfs_loop *loop);
 
 #endif /* RESCUEFS_FS_LOOP_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /*
- * The threads wait for the kernel and for the order to end at once, and the
- * order comes first: so they end although nobody unmounts.  Then libfuse closes
+ * The loop takes the order to stop before any request: so it ends although nobody
+ * unmounts.  Then libfuse closes
  * the connection, at which the kernel fails whatever a program still waits for,
  * and only then is the directory unmounted, which can wait for nobody any more.
  */
@@ -11,12 +11,10 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <glob.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -25,10 +23,9 @@
 #include "core/cleanup.h"
 #include "fs/front.h"
 #include "fs/fuse_words.h"
+#include "fs/loop.h"
 #include "fs/scratch_file.h"
 #include "fs/thread.h"
-
-#define THREADS 4
 
 #define PREFIX "rescuefs-scratch-"
 #define TRIES  16
@@ -43,9 +40,9 @@ struct rfs_scratch {
 	char *path;
 	struct fuse_session *se;
 	bool is_mounted;
-	int stop_fd; /* an eventfd: readable when the threads are to end */
-	pthread_t threads[THREADS];
-	size_t nthreads;
+	struct rfs_loop *loop;
+	pthread_t thread; /* the loop's */
+	bool is_served;
 };
 
 const char *rfs_scratch_dir(void)
@@ -244,43 +241,22 @@ static int mount_it(struct rfs_scratch *s, struct rfs_error *err)
 static void *serve(void *data)
 {
 	struct rfs_scratch *s = data;
-	struct pollfd fds[] = { { .fd = fuse_session_fd(s->se),
-				  .events = POLLIN },
-				{ .fd = s->stop_fd, .events = POLLIN } };
-	struct fuse_buf buf = { 0 };
-	int r = -EAGAIN;
 
-	while (r > 0 || r == -EAGAIN || r == -EINTR) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			break;
-		if (fds[1].revents)
-			break;
-		/* Another thread may have been faster. */
-		r = fuse_session_receive_buf(s->se, &buf);
-		if (r > 0)
-			fuse_session_process_buf(s->se, &buf);
-	}
-	free(buf.mem);
+	rfs_loop_run(s->loop, NULL);
 	return NULL;
 }
 
 static int start(struct rfs_scratch *s, struct rfs_error *err)
 {
-	int fd = fuse_session_fd(s->se);
-	int flags = fcntl(fd, F_GETFL);
-	int r;
+	int r = rfs_loop_new(s->se, &s->loop, err);
 
-	s->stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (s->stop_fd < 0 || flags < 0 ||
-	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return rfs_fail(err, errno, "a throw-away disk: %s",
-				strerror(errno));
-	for (; s->nthreads < THREADS; s->nthreads++) {
-		r = rfs_thread_start(&s->threads[s->nthreads], serve, s);
-		if (r != 0)
-			return rfs_fail(err, r, "cannot start a thread: %s",
-					strerror(r));
-	}
+	if (r < 0)
+		return r;
+	r = rfs_thread_start(&s->thread, serve, s);
+	if (r != 0)
+		return rfs_fail(err, r, "cannot start a thread: %s",
+				strerror(r));
+	s->is_served = true;
 	return 0;
 }
 
@@ -292,7 +268,7 @@ int rfs_scratch_open(const struct rfs_scratch_config *config,
 
 	if (!s)
 		return rfs_no_memory(err);
-	s->stop_fd = s->dir_fd = -1;
+	s->dir_fd = -1;
 	s->base = rfs_reader_ref(config->base);
 	s->file.is_direct = config->is_direct;
 	r = make_dir(s, config->dir, err);
@@ -322,12 +298,11 @@ struct rfs_view *rfs_scratch_view(struct rfs_scratch *s)
 
 static void stop(struct rfs_scratch *s)
 {
-	if (s->stop_fd < 0)
-		return;
-	eventfd_write(s->stop_fd, 1);
-	for (size_t i = 0; i < s->nthreads; i++)
-		pthread_join(s->threads[i], NULL);
-	close(s->stop_fd);
+	if (s->is_served) {
+		rfs_loop_stop(s->loop);
+		pthread_join(s->thread, NULL);
+	}
+	rfs_loop_free(s->loop);
 }
 
 static int remove_dir(const struct rfs_scratch *s, struct rfs_error *err)

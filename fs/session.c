@@ -222,6 +222,18 @@ static int finish(struct rfs_session *s, int r, struct rfs_error *err)
 	return r;
 }
 
+static int serve(struct fuse_session *se, struct rfs_error *err)
+{
+	struct rfs_loop *loop;
+	int r = rfs_loop_new(se, &loop, err);
+
+	if (r < 0)
+		return r;
+	r = rfs_loop_run(loop, err);
+	rfs_loop_free(loop);
+	return r;
+}
+
 int rfs_session_run(struct rfs_session *s, struct rfs_error *err)
 {
 	int r;
@@ -231,7 +243,7 @@ int rfs_session_run(struct rfs_session *s, struct rfs_error *err)
 	r = rfs_keeper_start(&s->keeper, &s->front.tree, s->front.se,
 			     s->mountpoint, err);
 	if (r == 0)
-		r = rfs_loop_run(s->front.se, err);
+		r = serve(s->front.se, err);
 	/* In this order: no request may come once the disks are closed, and the
 	 * keeper may wait for an answer from the mount. */
 	unmount(s);

@@ -32,6 +32,7 @@
 static struct {
 	char dir[32];
 	struct fuse_session *se;
+	struct rfs_loop *loop;
 	pthread_t thread;
 	int result;
 	struct rfs_error err;
@@ -110,7 +111,7 @@ static const struct fuse_lowlevel_ops operations = {
 static void *loop_main(void *data)
 {
 	(void)data;
-	fs.result = rfs_loop_run(fs.se, &fs.err);
+	fs.result = rfs_loop_run(fs.loop, &fs.err);
 	pthread_mutex_lock(&fs.lock);
 	fs.is_over = true;
 	pthread_cond_broadcast(&fs.changed);
@@ -138,6 +139,7 @@ static int set_up(void **state)
 		fs.se = NULL;
 		return 0;
 	}
+	assert_int_equal(rfs_loop_new(fs.se, &fs.loop, &fs.err), 0);
 	assert_int_equal(pthread_create(&fs.thread, NULL, loop_main, NULL), 0);
 	return 0;
 }
@@ -159,6 +161,7 @@ static int tear_down(void **state)
 	let_go();
 	umount2(fs.dir, MNT_DETACH);
 	pthread_join(fs.thread, NULL);
+	rfs_loop_free(fs.loop);
 	fuse_session_unmount(fs.se);
 	fuse_remove_signal_handlers(fs.se);
 	fuse_session_destroy(fs.se);
@@ -355,6 +358,26 @@ static void test_ends_by_signal(void **state)
 	assert_int_equal(fs.result, 0);
 }
 
+/* Although requests still come. */
+static void test_stops_when_told(void **state)
+{
+	pthread_t threads[2];
+	int bad[2] = { 0 };
+
+	(void)state;
+	NEEDS_FUSE();
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, read_fast, &bad[i]),
+			0);
+	rfs_loop_stop(fs.loop);
+	assert_true(wait_over());
+	assert_int_equal(fs.result, 0);
+	fuse_session_unmount(fs.se);
+	for (size_t i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL); /* whatever they got */
+}
+
 /* What was taken is answered before it ends. */
 static void test_answers_before_it_ends(void **state)
 {
@@ -389,6 +412,7 @@ int main(void)
 		TEST(test_many_readers),
 		TEST(test_ends_when_unmounted),
 		TEST(test_ends_by_signal),
+		TEST(test_stops_when_told),
 		TEST(test_answers_before_it_ends),
 	};
 
