@@ -11,6 +11,7 @@
 #include "fs/xattr.h"
 #include "site/digests.h"
 #include "site/hostfiles.h"
+#include "site/kept.h"
 
 /* A value or -ENODATA, as rfs_xattr_get. */
 struct attribute {
@@ -248,6 +249,10 @@ int rfs_xattr_get(struct rfs_front *front, const struct rfs_node *node,
 		return rfs_digests_piece(
 			rfs_opener_state(front->op), disk_of(node),
 			name + strlen(RFS_DIGESTS_XATTR), ret, err);
+	if (strncmp(name, RFS_KEPT_XATTR, strlen(RFS_KEPT_XATTR)) == 0)
+		return rfs_kept_answer(rfs_opener_state(front->op),
+				       disk_of(node),
+				       name + strlen(RFS_KEPT_XATTR), ret, err);
 	for (int s = 0; s <= SUSPECT; s++)
 		if (strcmp(name, total_name(s)) == 0)
 			return get_total(node, s, ret, err);

@@ -14,6 +14,7 @@
 #include "tools/progress.h"
 #include "tools/subject.h"
 #include "tools/verbs.h"
+#include "tools/verify_parts.h"
 #include "tools/words.h"
 
 #define ATTRIBUTE "user.rescuefs." RFS_DIGESTS_XATTR
@@ -40,10 +41,11 @@ static const char help[] =
 	"means: its\n"
 	"copies on sources that are whole, and what the merged disk took "
 	"from them, by\n"
-	"QEMU; what was rescued of a damaged one, by its digests.  No sector "
-	"of a damaged\n"
-	"disk is asked for, and what you wrote to the disk is not part of "
-	"it.\n"
+	"QEMU; what was healed, where QEMU finds it by the other copy's "
+	"tables; what was\n"
+	"rescued of a damaged one, by its digests.  No sector of a damaged "
+	"disk is asked\n"
+	"for, and what you wrote to the disk is not part of it.\n"
 	"Works beside a running mount of the same state.\n"
 	"\n"
 	"  --all     every disk\n"
@@ -103,22 +105,6 @@ static int compare_copy(struct work *w, struct rfs_second_look *look,
  * What the merged disk took from a copy.
  */
 
-/* 'a' and 'b' differ somewhere. */
-static int list_differing(struct rfs_ranges *ret, struct rfs_range range,
-			  const uint8_t *a, const uint8_t *b)
-{
-	struct rfs_range part;
-	int r = 0;
-
-	for (uint64_t at = 0; at < range.len && r == 0; at += part.len) {
-		part = rfs_range_cut(rfs_range(range.off + at, RFS_SECTOR),
-				     range);
-		if (memcmp(a + at, b + at, part.len) != 0)
-			r = rfs_ranges_add(ret, part);
-	}
-	return r;
-}
-
 static int compare_piece(struct rfs_second_look *look, struct rfs_range range,
 			 struct rfs_reader *merged, struct rfs_reader *second,
 			 uint8_t *bufs, struct rfs_error *err)
@@ -133,8 +119,8 @@ static int compare_piece(struct rfs_second_look *look, struct rfs_range range,
 	if (r < 0)
 		look->merged_unread += range.len;
 	else if (memcmp(bufs, bufs + PIECE, range.len) != 0 &&
-		 list_differing(&look->merged_differs, range, bufs,
-				bufs + PIECE) < 0)
+		 rfs_verify_list(&look->merged_differs, range, bufs,
+				 bufs + PIECE) < 0)
 		return rfs_no_memory(err);
 	return 0;
 }
@@ -191,10 +177,23 @@ static int look_at(struct work *w, const struct rfs_copy *copy,
 	if (r == 0 && s)
 		r = compare_merged(look, report, rfs_subject_merged(s),
 				   second.reader, &why);
+	if (r == 0 && s)
+		r = rfs_verify_healed(w->target, s, report, second.reader, look,
+				      &why);
 	if (r == 0)
 		look->is_changed = rfs_second_is_changed(&second);
 	rfs_second_close(&second);
 	return excuse(look->why, r, &why, err);
+}
+
+/* What was healed, also by whom no other way leads there. */
+static void count_healed(struct rfs_verified *v,
+			 const struct rfs_report *report)
+{
+	for (size_t i = 0; i < report->count; i++)
+		if (report->items[i].healed_by &&
+		    report->items[i].state != RFS_LOCAL)
+			v->healed += report->items[i].range.len;
 }
 
 static int look_at_copies(struct work *w, struct rfs_subject *s,
@@ -207,6 +206,7 @@ static int look_at_copies(struct work *w, struct rfs_subject *s,
 	for (size_t i = 0; i < disk->ncopies && r == 0; i++)
 		if (disk->copies[i].source->kind != RFS_DAMAGED)
 			r = look_at(w, &disk->copies[i], s, &report, err);
+	count_healed(&w->v, &report);
 	rfs_report_fini(&report);
 	return r;
 }

@@ -555,3 +555,45 @@ int rfs_rescue_verify(struct rfs_state *state, const char *object, uint64_t *at,
 	pthread_mutex_unlock(&all_lock);
 	return e;
 }
+
+static int read_stored(struct rfs_rescue *r, struct rfs_range range, void *buf,
+		       uint64_t *ret_len, bool *ret_kept, struct rfs_error *err)
+{
+	struct rfs_run run = { .range = range, .value = RFS_KEPT_NOT };
+	int e = 0;
+
+	/* What lies beyond its end is not kept. */
+	if (rfs_range_fits(range, r->size))
+		run = rfs_store_find(r->store, range.off, range);
+	*ret_len = run.range.len;
+	*ret_kept = run.value == RFS_KEPT_WHOLE;
+	if (*ret_kept)
+		e = rfs_store_read(r->store, run.range, buf, NULL, err);
+	if (e != -EIO)
+		return e;
+	*ret_kept = false;
+	return 0;
+}
+
+int rfs_rescue_stored(struct rfs_state *state, const char *object,
+		      struct rfs_range range, void *buf, uint64_t *ret_len,
+		      bool *ret_kept, struct rfs_error *err)
+{
+	struct rfs_rescue closed = { .state = state }, *r;
+	int e = 0;
+
+	/* As above. */
+	pthread_mutex_lock(&all_lock);
+	r = find_open(state, object);
+	if (!r) {
+		r = &closed;
+		e = known_closed(r, object, err);
+	}
+	if (e == 0 && !r->store)
+		e = -ENOENT;
+	if (e == 0)
+		e = read_stored(r, range, buf, ret_len, ret_kept, err);
+	rfs_store_close(closed.store);
+	pthread_mutex_unlock(&all_lock);
+	return e;
+}

@@ -184,4 +184,12 @@ int rfs_rescue_verify(struct rfs_state *state, const char *object, uint64_t *at,
 		      uint64_t most, struct rfs_ranges *bad, uint64_t *checked,
 		      struct rfs_error *err);
 
+/* Reads what is kept of an object, whether or not it is open; the file itself is not
+ * touched.  *ret_len: the bytes from the start of 'range' that are all kept, and
+ * then in 'buf', or all not, or damaged.  'range' is not empty, and short, as above.
+ * -ENOENT: nothing of it is kept. */
+int rfs_rescue_stored(struct rfs_state *state, const char *object,
+		      struct rfs_range range, void *buf, uint64_t *ret_len,
+		      bool *ret_kept, struct rfs_error *err);
+
 #endif /* RESCUEFS_READERS_RESCUE_H */

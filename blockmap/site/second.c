@@ -163,6 +163,13 @@ static int put_node(struct rfs_second *s, const struct rfs_chain *chain, int fd,
 	return r;
 }
 
+static int open_top(const struct rfs_copy *copy, struct rfs_error *err)
+{
+	return copy->place == RFS_VOLUME
+		       ? rfs_volume_open(copy->source->names, copy->path, err)
+		       : rfs_rooted_open(copy->source, copy->path, err);
+}
+
 static int describe(struct rfs_second *s, const struct rfs_copy *copy,
 		    struct rfs_notes *notes, char **ret, struct rfs_error *err)
 {
@@ -172,12 +179,9 @@ static int describe(struct rfs_second *s, const struct rfs_copy *copy,
 		.is_qcow2 = copy->format == RFS_FORMAT_QCOW2,
 	};
 	size_t len;
-	int fd, r;
+	int fd = open_top(copy, err), r;
 	FILE *out;
 
-	fd = copy->place == RFS_VOLUME
-		     ? rfs_volume_open(copy->source->names, copy->path, err)
-		     : rfs_rooted_open(copy->source, copy->path, err);
 	if (fd < 0)
 		return fd;
 	out = open_memstream(ret, &len);
@@ -210,6 +214,34 @@ int rfs_second_open(const struct rfs_copy *copy, struct rfs_notes *notes,
 	}
 	r = describe(ret, copy, notes, &image, err);
 	return r < 0 ? r : rfs_qemu_open(image, name, &ret->reader, err);
+}
+
+int rfs_second_alone(const struct rfs_copy *copy, struct rfs_second *ret,
+		     char **ret_image, struct rfs_error *err)
+{
+	const char *why = lacks_second(copy);
+	size_t len;
+	int fd, r;
+	FILE *out;
+
+	*ret = (struct rfs_second){ 0 };
+	if (why || copy->format != RFS_FORMAT_QCOW2)
+		return rfs_fail(err, ENOTSUP, "%s", why ? why : "it is raw");
+	fd = open_top(copy, err);
+	if (fd < 0)
+		return fd;
+	r = keep(ret, fd, err);
+	if (r < 0)
+		return r;
+	out = open_memstream(ret_image, &len);
+	if (!out)
+		return rfs_no_memory(err);
+	fputs("json:{\"driver\":\"qcow2\",\"read-only\":true,"
+	      "\"backing\":null,\"file\":",
+	      out);
+	put_file(out, fd);
+	fputs("}", out);
+	return fclose(out) == 0 ? 0 : rfs_no_memory(err);
 }
 
 bool rfs_second_is_changed(const struct rfs_second *second)

@@ -27,6 +27,12 @@ struct rfs_second {
 int rfs_second_open(const struct rfs_copy *copy, struct rfs_notes *notes,
 		    struct rfs_second *ret, struct rfs_error *err);
 
+/* A qcow2 copy by itself, without what it stands on, as a description for QEMU's
+ * other programs: "json:...", which names a descriptor of ours.  Errors, and the
+ * end, as above; the caller frees *ret_image. */
+int rfs_second_alone(const struct rfs_copy *copy, struct rfs_second *ret,
+		     char **ret_image, struct rfs_error *err);
+
 /* True if one of its files has another size or time by now. */
 bool rfs_second_is_changed(const struct rfs_second *second);
 

@@ -50,11 +50,34 @@ static uint64_t damaged_of(const struct rfs_verified *v)
 	return n;
 }
 
+/* Not derived another way, for whatever reason. */
+static uint64_t underived(const struct rfs_second_healed *h)
+{
+	return h->bytes - h->equal - rfs_ranges_total(&h->differs);
+}
+
+/* Healed by nobody whose tables could be read again. */
+static uint64_t healed_alone(const struct rfs_verified *v)
+{
+	uint64_t n = v->healed;
+
+	for (size_t i = 0; i < v->count; i++)
+		n -= v->items[i].healed.bytes;
+	return n;
+}
+
+/* Of a file that changed meanwhile the two readings are of two files. */
+static bool look_differs(const struct rfs_second_look *look)
+{
+	return !look->is_changed &&
+	       (differing(&look->blocks) || look->merged_differs.count ||
+		look->healed.differs.count);
+}
+
 bool rfs_verified_differs(const struct rfs_verified *v)
 {
 	for (size_t i = 0; i < v->count; i++)
-		if (differing(&v->items[i].blocks) ||
-		    v->items[i].merged_differs.count)
+		if (look_differs(&v->items[i]))
 			return true;
 	return damaged_of(v) > 0;
 }
@@ -63,9 +86,10 @@ bool rfs_verified_is_whole(const struct rfs_verified *v)
 {
 	for (size_t i = 0; i < v->count; i++)
 		if (v->items[i].why[0] || v->items[i].is_changed ||
-		    unread_of(&v->items[i].blocks) || v->items[i].merged_unread)
+		    unread_of(&v->items[i].blocks) ||
+		    v->items[i].merged_unread || underived(&v->items[i].healed))
 			return false;
-	return !v->merged_why[0];
+	return !v->merged_why[0] && !healed_alone(v);
 }
 
 void rfs_verified_fini(struct rfs_verified *v)
@@ -73,6 +97,7 @@ void rfs_verified_fini(struct rfs_verified *v)
 	for (size_t i = 0; i < v->count; i++) {
 		rfs_comparison_fini(&v->items[i].blocks);
 		rfs_ranges_fini(&v->items[i].merged_differs);
+		rfs_ranges_fini(&v->items[i].healed.differs);
 	}
 	free(v->items);
 	rfs_digests_fini(&v->rescued);
@@ -143,6 +168,35 @@ static void put_ranges(FILE *out, const struct rfs_ranges *ranges,
 		fputs("    and more; --json lists all\n", out);
 }
 
+static void put_some(FILE *out, uint64_t bytes, const char *what)
+{
+	if (!bytes)
+		return;
+	fputs("    ", out);
+	put_bytes(out, bytes, what);
+}
+
+static void put_healed(FILE *out, const struct rfs_second_healed *h)
+{
+	uint64_t seen = h->equal + rfs_ranges_total(&h->differs) + h->since +
+			h->unkept + h->unread;
+
+	put_some(out, h->equal,
+		 "healed by its tables, which lead QEMU to the same\n");
+	put_ranges(out, &h->differs,
+		   "healed, other bytes than where its tables lead QEMU");
+	put_some(
+		out, h->since,
+		"healed and not verified: written since that copy was taken\n");
+	put_some(out, h->unkept,
+		 "healed and not verified: not among what is rescued\n");
+	put_some(out, h->unread,
+		 "healed and not verified: could not be read\n");
+	put_some(out, h->bytes - seen, "healed and not verified");
+	if (h->bytes > seen)
+		fprintf(out, "%s%s\n", h->why[0] ? ": " : "", h->why);
+}
+
 static void put_look(FILE *out, const struct rfs_second_look *look)
 {
 	const char *name = look->copy->source->origin.name;
@@ -151,6 +205,13 @@ static void put_look(FILE *out, const struct rfs_second_look *look)
 
 	if (look->why[0]) {
 		fprintf(out, "  %s: not verified: %s\n", name, look->why);
+		return;
+	}
+	if (look->is_changed) {
+		fprintf(out,
+			"  %s: not verified: its file changed while it was "
+			"read; verify it again\n",
+			name);
 		return;
 	}
 	fprintf(out, "  %s: ", name);
@@ -172,8 +233,7 @@ static void put_look(FILE *out, const struct rfs_second_look *look)
 		fprintf(out,
 			"    %" PRIu64 " bytes of that could not be read\n",
 			look->merged_unread);
-	if (look->is_changed)
-		fputs("    its file changed while it was read\n", out);
+	put_healed(out, &look->healed);
 }
 
 int rfs_verified_text(const struct rfs_verified *v, FILE *out,
@@ -189,6 +249,11 @@ int rfs_verified_text(const struct rfs_verified *v, FILE *out,
 		put_look(out, &v->items[i]);
 	if (v->merged_why[0])
 		fprintf(out, "  merged: not verified: %s\n", v->merged_why);
+	if (healed_alone(v)) {
+		fputs("  healed: ", out);
+		put_bytes(out, healed_alone(v),
+			  "not verified: no other reading leads there\n");
+	}
 	for (size_t i = 0; i < v->rescued.count; i++) {
 		f = &v->rescued.items[i];
 		fprintf(out, "  rescued of %s: ", f->name);
@@ -244,12 +309,25 @@ static json_t *ranges_json(const struct rfs_ranges *ranges, const char *state)
 	return list;
 }
 
+static json_t *healed_json(const struct rfs_second_healed *h)
+{
+	return json_pack("{so so so so so so so so}", "bytes",
+			 rfs_json_number(h->bytes), "equal",
+			 rfs_json_number(h->equal), "written_since",
+			 rfs_json_number(h->since), "not_kept",
+			 rfs_json_number(h->unkept), "unreadable",
+			 rfs_json_number(h->unread), "not_derived",
+			 rfs_json_number(underived(h)), "not_verified",
+			 rfs_json_text(h->why[0] ? h->why : NULL), "extents",
+			 ranges_json(&h->differs, "different"));
+}
+
 static json_t *look_json(const struct rfs_second_look *l)
 {
 	const struct rfs_comparison *b = &l->blocks;
 
 	return json_pack(
-		"{so so sb so so so so s{so so so}}", "source",
+		"{so so sb so so so so s{so so so} so}", "source",
 		rfs_json_text(l->copy->source->origin.name), "not_verified",
 		rfs_json_text(l->why[0] ? l->why : NULL), "changed",
 		l->is_changed, "equal", rfs_json_number(b->totals[RFS_EQUAL]),
@@ -257,7 +335,8 @@ static json_t *look_json(const struct rfs_second_look *l)
 		rfs_json_number(unread_of(b)), "extents", blocks_json(b),
 		"merged", "bytes", rfs_json_number(l->merged), "unreadable",
 		rfs_json_number(l->merged_unread), "extents",
-		ranges_json(&l->merged_differs, "different"));
+		ranges_json(&l->merged_differs, "different"), "healed",
+		healed_json(&l->healed));
 }
 
 static json_t *rescued_json(const struct rfs_digests_file *f)
@@ -281,13 +360,15 @@ int rfs_verified_json(const struct rfs_verified *v, FILE *out,
 	r = rfs_json_put(
 		out, "",
 		json_pack(
-			"{so sb sb ss s{so} so so}", "disk",
+			"{so sb sb ss s{so} so s{so so} so}", "disk",
 			rfs_json_text(v->name), "equal",
 			!rfs_verified_differs(v), "whole",
 			rfs_verified_is_whole(v), "overlay", overlay_note,
 			"merged", "not_verified",
 			rfs_json_text(v->merged_why[0] ? v->merged_why : NULL),
-			"sources", sources, "rescued", rescued),
+			"sources", sources, "healed", "bytes",
+			rfs_json_number(v->healed), "not_looked_at",
+			rfs_json_number(healed_alone(v)), "rescued", rescued),
 		err);
 	fputs("\n", out);
 	if (r == 0 && (fflush(out) == EOF || ferror(out)))

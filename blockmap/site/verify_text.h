@@ -9,16 +9,30 @@
 #include "core/compare.h"
 #include "site/digests.h"
 
+/* What the tables of a copy healed of the disk, derived by QEMU's reading of them:
+ * bytes, each in one of the next five, or else not looked at. */
+struct rfs_second_healed {
+	uint64_t bytes;
+	uint64_t equal;
+	struct rfs_ranges differs;
+	uint64_t since;	 /* the copy has nothing there: it is older */
+	uint64_t unkept; /* not rescued, or not any more */
+	uint64_t unread; /* of the merged disk, or of what is compressed */
+	char why[RFS_ERROR_MAX]; /* why it ended early, or "" */
+};
+
 /* One copy: as it is read here (A), and by QEMU (B). */
 struct rfs_second_look {
 	const struct rfs_copy *copy;
 	char why[RFS_ERROR_MAX]; /* why it was not read a second time, or "" */
-	bool is_changed;	 /* its file changed meanwhile */
+	/* Its file changed meanwhile: what follows is of two files. */
+	bool is_changed;
 	struct rfs_comparison blocks;
 	/* Of the merged disk: bytes that came from it and were held against
 	 * QEMU's reading, those that were not to be had, and those that differ. */
 	uint64_t merged, merged_unread;
 	struct rfs_ranges merged_differs;
+	struct rfs_second_healed healed;
 };
 
 /* Zero it to begin; it owns what it has. */
@@ -28,6 +42,7 @@ struct rfs_verified {
 	struct rfs_second_look *items;
 	size_t count, room;
 	struct rfs_digests_found rescued;
+	uint64_t healed;		/* bytes of the disk, by whomever */
 	char merged_why[RFS_ERROR_MAX]; /* why that was not looked at, or "" */
 };
 
@@ -39,7 +54,8 @@ bool rfs_verified_is_whole(const struct rfs_verified *v);
 /* -EIO if 'out' failed. */
 int rfs_verified_text(const struct rfs_verified *v, FILE *out,
 		      struct rfs_error *err);
-/* {"disk", "equal", "whole", "overlay", "merged", "sources", "rescued"}; bytes. */
+/* {"disk", "equal", "whole", "overlay", "merged", "sources", "healed",
+ * "rescued"}; bytes. */
 int rfs_verified_json(const struct rfs_verified *v, FILE *out,
 		      struct rfs_error *err);
 

@@ -89,6 +89,12 @@ status_of()
 		[ $? -eq 1 ]
 }
 
+# verified OPTION... DISK: what verify says.
+verified()
+{
+	client "$RESCUEFS" verify --quiet --state "$STATE" --damaged "$BM" "$@"
+}
+
 # allocated [IMAGE]: "OFF END" of what the backup's image held by itself.
 allocated()
 {
@@ -261,6 +267,75 @@ sum_touches()
 	[ "$(getfattr --only-values -n user.rescuefs.unproved \
 		"$DISK_PATH")" -gt 4194304 ]
 	client grep -q '  \*$' "$MNT/instances/$ESSEX/rescue/disk.map"
+}
+
+# Of the whole dying disk.
+all_touches()
+{
+	disk_touches "$W" 0 "$(stat -c %s "$SCENE/host.img")" |
+		awk '{ n += $1 } END { print n }'
+}
+
+@test "verify derives what was healed in another way, and asks for no sector" {
+	local before healed
+
+	broken "$L2" 65536
+	view --backup "$BACKUP"
+	client dd if="$DISK_PATH" of=/dev/null bs=1M status=none
+	healed=$(jq .healed "$JSON")
+	before=$(all_touches)
+	run -0 --separate-stderr verified --json --backup "$BACKUP" "$ESSEX/disk"
+	jq -e --argjson n "$healed" '.equal and .whole and .healed.bytes == $n and
+		.sources[0].healed.equal == $n' <<<"$output"
+	unmount
+	before=$(all_touches)
+	run -0 --separate-stderr verified --json --backup "$BACKUP" "$ESSEX/disk"
+	jq -e --argjson n "$healed" '.equal and .whole and
+		.sources[0].healed.equal == $n' <<<"$output"
+	[ "$(all_touches)" -eq "$before" ]
+}
+
+# swap FILE OFF: eight bytes and the next eight change places, and nobody is told.
+swap()
+{
+	touch -r "$1" "$T/when"
+	dd if="$1" bs=8 skip=$(($2 / 8)) count=2 status=none of="$T/two"
+	{ tail -c 8 "$T/two" && head -c 8 "$T/two"; } |
+		dd of="$1" bs=8 seek=$(($2 / 8)) conv=notrunc status=none
+	touch -r "$T/when" "$1"
+}
+
+@test "verify tells where what was healed is not where the tables lead" {
+	local at end
+
+	cp -a --sparse=always "$BACKUP" "$T/bm0002.the.re"
+	broken "$L2" 65536
+	view --backup "$T/bm0002.the.re"
+	client dd if="$DISK_PATH" of=/dev/null bs=1M status=none
+	# Two clusters with data, healed both.
+	read -r at end < <(allocated | awk '$2 - $1 >= 1048576 { print; exit }')
+	at=$(((at + 65535) / 65536 * 65536))
+	[ "$((at + 131072))" -le "$end" ]
+	[ "$(claims "$JSON" fresh | awk -v at="$at" '$1 <= at &&
+		$1 + $2 >= at + 131072' | wc -l)" -eq 1 ]
+	swap "$T/bm0002.the.re/$IMG" $((L2 + at / 8192))
+	run -1 --separate-stderr verified --json --backup "$T/bm0002.the.re" \
+		"$ESSEX/disk"
+	jq -e --argjson at "$at" '.sources[0].healed.extents |
+		all(.offset >= $at and .offset + .length <= $at + 131072) and
+		(map(.length) | add) > 65536' <<<"$output"
+	run -1 --separate-stderr verified --backup "$T/bm0002.the.re" \
+		"$ESSEX/disk"
+	[[ $output = *": healed, other bytes than where its tables lead QEMU"* ]]
+}
+
+@test "verify says of what nothing else tells" {
+	broken "$L1" 65536
+	view --heal guessed
+	client dd if="$DISK_PATH" of=/dev/null bs=1M status=none
+	run -3 --separate-stderr verified --json --heal guessed "$ESSEX/disk"
+	jq -e --argjson n "$(jq .healed "$JSON")" '.equal and (.whole | not) and
+		$n > 4194304 and .healed.not_looked_at == $n' <<<"$output"
 }
 
 @test "the sources are what they were" {

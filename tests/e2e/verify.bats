@@ -9,6 +9,7 @@ load lib/disk
 load lib/nova
 load lib/scene
 load lib/mount
+load lib/small
 load lib/volume
 
 setup_file()
@@ -38,6 +39,12 @@ teardown()
 verify()
 {
 	client "$RESCUEFS" verify "$W/site.conf" "$@"
+}
+
+verify_backup()
+{
+	client "$RESCUEFS" verify --backup "$BACKUP,host=bm0002" \
+		--state "$W/state" --json "$@"
 }
 
 # Reads all of the merged disk, and lets go of it.
@@ -172,6 +179,74 @@ qemu_of()
 	run -1 --separate-stderr verify "$VOL"
 	[[ $output = *"512 bytes at $((off + 512)): other bytes here than by QEMU"* ]]
 	[[ $output = *"512 bytes at $((off + 512)): merged, other bytes"* ]]
+}
+
+@test "a file that changes while it is read: said, and no difference of readers" {
+	local copy=$W/own/$VOL.img
+
+	volume_attach "$W" "$V" <"$V/faults"
+	cp -a --sparse=always "$V/backup" "$W/own"
+	sed -i "s,$V/backup,$W/own," "$W/site.conf"
+	read_volume
+	qemu_of "$copy" 4096
+	sed -i "2i touch \"$copy\"" "$W/bin/qemu-nbd"
+	run -3 --separate-stderr verify --json "$VOL"
+	jq -e '.equal and (.whole | not) and .sources[0].changed' <<<"$output"
+	run -3 --separate-stderr verify "$VOL"
+	[[ $output = *"backup: not verified: its file changed while it was read"* ]]
+	# It does not change any more, and what differs is the readers'.
+	sed -i 2d "$W/bin/qemu-nbd"
+	rm -r "$W/state"
+	run -1 --separate-stderr verify "$VOL"
+}
+
+# torn_qcow2 OPTION...: the backup's disk of "torn" is a new qcow2 image; sets DISK.
+torn_qcow2()
+{
+	small_site "$W"
+	nova_disk_info "$BACKUP" "$TORN" disk=qcow2
+	DISK=$BACKUP/$NOVA/$TORN/disk
+	rm "$DISK"
+	cd "${DISK%/disk}" || return # data files are looked for from here
+	qemu-img create -q -f qcow2 "$@" disk 8M
+}
+
+@test "an external data file is read a second time, too" {
+	torn_qcow2 -o data_file=disk.data
+	qemu-io -f qcow2 -c "write -P 17 1M 300k" disk >"$W/log"
+	run -0 --separate-stderr verify_backup torn/disk
+	jq -e '.equal and .whole and .sources[0].equal == 8388608' <<<"$output"
+	# It is that file which is read: another byte in QEMU's is found.
+	mkdir "$W/bin" "$W/other"
+	cp disk disk.data "$W/other"
+	flip "$W/other/disk.data" $((1 << 20))
+	cat >"$W/bin/qemu-nbd" <<-EOT
+	#!/bin/sh
+	cd "$W/other" && exec $(type -P qemu-nbd) --read-only -f qcow2 disk
+	EOT
+	chmod +x "$W/bin/qemu-nbd"
+	PATH=$W/bin:$PATH run -1 --separate-stderr verify_backup torn/disk
+	[ "$(jq -c '.sources[0].extents' <<<"$output")" = \
+		'[{"offset":1048576,"length":512,"state":"different"}]' ]
+}
+
+@test "a name that is refused is said, and no QEMU is told of it" {
+	local name
+
+	torn_qcow2
+	mkdir "$W/bin"
+	printf '#!/bin/sh\ntouch "%s"\nexec false\n' "$W/started" \
+		>"$W/bin/qemu-nbd"
+	chmod +x "$W/bin/qemu-nbd"
+	for name in nbd+unix:///x?socket=/run/x ../../../../../../etc/none; do
+		qemu-img rebase -u -f qcow2 -F raw -b "$name" disk
+		PATH=$W/bin:$PATH run -3 --separate-stderr verify_backup torn/disk
+		jq -e '.equal and (.whole | not) and .sources[0].equal == 0' \
+			<<<"$output"
+		jq -e --arg n "$name" '.sources[0].not_verified | contains($n)' \
+			<<<"$output"
+		[ ! -e "$W/started" ]
+	done
 }
 
 @test "without QEMU, and of what has no second reading, it is not called whole" {

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* verify_parts.h - the parts of rescuefs verify, for themselves only. */
+#ifndef RESCUEFS_TOOLS_VERIFY_PARTS_H
+#define RESCUEFS_TOOLS_VERIFY_PARTS_H
+
+#include "core/report.h"
+#include "site/verify_text.h"
+#include "tools/subject.h"
+
+/* Appends what of 'range', whose bytes are in both, is not the same, by sectors.
+ * -ENOMEM. */
+int rfs_verify_list(struct rfs_ranges *ret, struct rfs_range range,
+		    const uint8_t *a, const uint8_t *b);
+
+/* Re-derives what the tables of 'look''s copy healed of the disk.  QEMU says where
+ * that copy has it in its file; there it must stand in the damaged image's file, of
+ * which only rescued bytes are looked at; and what the merged disk has is compared
+ * with those.  What was compressed is compared with 'second', that copy as QEMU
+ * reads it.  Counts in look->healed; what cannot be done is told there too, and is
+ * no error. */
+int rfs_verify_healed(struct rfs_target *t, struct rfs_subject *s,
+		      const struct rfs_report *report,
+		      struct rfs_reader *second, struct rfs_second_look *look,
+		      struct rfs_error *err);
+
+#endif /* RESCUEFS_TOOLS_VERIFY_PARTS_H */
