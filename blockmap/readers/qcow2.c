@@ -551,6 +551,9 @@ static int load_l1(struct rfs_qcow2 *q, struct rfs_error *err)
 				"%s: the L1 table at %" PRIu64
 				" was not read in time",
 				name, h->l1_off);
+	if (q->l1.lost || q->l1.len < len ||
+	    h->incompatible & RFS_QCOW2_CORRUPT)
+		rfs_qcow2_doubt(q);
 	if (q->l1.lost)
 		rfs_notes_add(q->notes,
 			      "%s: %zu sectors of the L1 table at %" PRIu64

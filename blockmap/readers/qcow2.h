@@ -6,7 +6,7 @@
  * backing image, packed, known to be zero, or nowhere to be found.  The runs
  * come from the L1 and L2 entries (qcow2_table.c); packed clusters are
  * unpacked by qcow2_packed.c; qcow2_aes.c decrypts; qcow2_suspect.c doubts
- * tables of zeros.
+ * tables of zeros, qcow2_contest.c what two claim.
  *
  * Nothing that stands in the image is believed before it is bounded, and no
  * lock is held while a reader below reads.
@@ -35,7 +35,9 @@
 #define RFS_QCOW2_EXTENDED_L2 (1ull << 4)
 #define RFS_QCOW2_KNOWN	      0x1full
 
-/* An auto-clear feature: the data file is by itself the whole disk. */
+/* Auto-clear features: the bitmaps are up to date; the data file is by itself the
+ * whole disk. */
+#define RFS_QCOW2_BITMAPS  (1ull << 0)
 #define RFS_QCOW2_DATA_RAW (1ull << 1)
 
 enum rfs_qcow2_packing { RFS_QCOW2_ZLIB = 0, RFS_QCOW2_ZSTD = 1 };
@@ -164,6 +166,9 @@ struct rfs_qcow2 {
 	struct rfs_qcow2_cipher *cipher; /* NULL: what is stored is plain */
 	atomic_uint noted;     /* bits: which kinds of damage were noted */
 	atomic_flag suspected; /* the doubts were looked into */
+	/* Something of its tables is damaged: what two claim is refused... */
+	atomic_bool is_doubted;
+	atomic_bool is_uncounted; /* ...but who claims what cannot be told */
 	pthread_mutex_t
 		counting; /* guards the next, and who takes the census */
 	bool is_counting;
@@ -187,8 +192,12 @@ enum rfs_qcow2_kind {
 };
 
 /* What one L1 entry says: STORED (an L2 table at *ret_off), UNALLOCATED,
- * UNKNOWN or INVALID. */
+ * UNKNOWN or INVALID.  *ret_off is also set where it is INVALID because another
+ * claims that table. */
 enum rfs_qcow2_kind rfs_qcow2_l1_entry(struct rfs_qcow2 *q, uint64_t index,
+				       uint64_t *ret_off);
+/* The same by itself, whoever else claims that table. */
+enum rfs_qcow2_kind rfs_qcow2_l1_plain(struct rfs_qcow2 *q, uint64_t index,
 				       uint64_t *ret_off);
 
 /* What one L2 entry says of the cluster at 'guest'. */
@@ -199,13 +208,15 @@ struct rfs_qcow2_entry {
 	/* Extended entries that are UNALLOCATED, ZERO or STORED: a bit a
 	 * subcluster; what is in neither is unallocated. */
 	uint32_t stored, zero;
-	int odd; /* INVALID: why; else -1 */
+	int odd;	   /* INVALID: why; else -1 */
+	bool is_contested; /* INVALID for no other reason: another claims it */
 	/* Another copy's: what was not stored when it was taken may be by now. */
 	bool is_healed;
 };
 
-/* The same of an entry's own bytes, wherever they come from; 'bitmap' is of an
- * extended one.  'guest' is the start of a cluster. */
+/* What an entry's own bytes say, wherever they come from and whoever else claims
+ * that cluster; 'bitmap' is of an extended one.  'guest' is the start of a
+ * cluster. */
 struct rfs_qcow2_entry rfs_qcow2_decode(const struct rfs_qcow2 *q,
 					uint64_t entry, uint64_t bitmap,
 					uint64_t guest);
@@ -288,6 +299,18 @@ int64_t rfs_qcow2_unpack(enum rfs_qcow2_packing packing, const uint8_t *from,
 /* Called when a table reads as zeros: looks once whether the refcounts speak
  * against it, and notes it. */
 void rfs_qcow2_suspect(struct rfs_qcow2 *q);
+
+/* Called where something of the tables is damaged. */
+static inline void rfs_qcow2_doubt(struct rfs_qcow2 *q)
+{
+	atomic_store_explicit(&q->is_doubted, true, memory_order_relaxed);
+}
+
+/* True if another entry is known to claim the L2 table at 'off', or what the entry
+ * leads to.  Where something is damaged the first question has all tables read. */
+bool rfs_qcow2_is_table_contested(struct rfs_qcow2 *q, uint64_t off);
+bool rfs_qcow2_is_contested(struct rfs_qcow2 *q,
+			    const struct rfs_qcow2_entry *entry);
 
 #define RFS_QCOW2_OFFSET_MASK 0x00fffffffffffe00ull
 #define RFS_QCOW2_PACKED_BIT  (1ull << 62)

@@ -16,9 +16,18 @@ struct census {
 	struct rfs_qcow2 *q;
 	struct rfs_qcow2_census *to;
 	uint64_t budget; /* bytes of tables that may still be read */
+	bool is_shared;	 /* claims of now may be another's too */
 };
 
-static void claim(struct census *c, uint64_t off, uint64_t len)
+static void claim_by(struct rfs_qcow2_census *to, uint64_t i, unsigned int by)
+{
+	unsigned int once = RFS_QCOW2_BY_L1 | RFS_QCOW2_BY_L2;
+
+	to->by[i] |= (uint8_t)(by | (to->by[i] & by & once) << 1);
+}
+
+/* 'by' 0: by nobody whose claim would speak against another's. */
+static void claim(struct census *c, uint64_t off, uint64_t len, unsigned int by)
 {
 	uint64_t first = off >> c->q->cluster_bits, last;
 
@@ -26,8 +35,10 @@ static void claim(struct census *c, uint64_t off, uint64_t len)
 		return;
 	len = rfs_qcow2_min(len, c->q->file_size - off);
 	last = (off + len - 1) >> c->q->cluster_bits;
-	for (uint64_t i = first; i <= last; i++)
+	for (uint64_t i = first; i <= last; i++) {
 		rfs_qcow2_set_bit(c->to->claimed, i);
+		claim_by(c->to, i, c->is_shared ? 0 : by);
+	}
 }
 
 /* False: more is to be read than we do. */
@@ -59,39 +70,58 @@ static bool load(struct census *c, uint64_t off, uint64_t len,
 		c->to->partial = true;
 		return false;
 	}
-	claim(c, off, len);
+	claim(c, off, len, RFS_QCOW2_BY_META);
 	see_lost(c, ret);
 	return true;
 }
 
 /* Whatever an entry points to is claimed, be the entry valid or not. */
-static void claim_entry(struct census *c, uint64_t entry)
+static void claim_entry(struct census *c, uint64_t entry, bool makes_sense)
 {
 	struct rfs_qcow2 *q = c->q;
 
 	if (entry & RFS_QCOW2_PACKED_BIT)
 		claim(c, rfs_qcow2_packed_host(q, entry),
-		      rfs_qcow2_packed_len(q, entry));
+		      rfs_qcow2_packed_len(q, entry),
+		      makes_sense ? RFS_QCOW2_BY_PACKED : 0);
 	else if (entry & RFS_QCOW2_OFFSET_MASK && !q->has_data_file)
-		claim(c, entry & RFS_QCOW2_OFFSET_MASK, q->cluster_size);
+		claim(c, entry & RFS_QCOW2_OFFSET_MASK, q->cluster_size,
+		      makes_sense ? RFS_QCOW2_BY_L2 : 0);
 }
 
-static void claim_entries(struct census *c, const struct rfs_qcow2_table *t)
+/* False: nothing of it is in use, or something makes no sense. */
+static bool claim_entries(struct census *c, const struct rfs_qcow2_table *t)
 {
-	uint64_t entry;
+	bool is_used = false, is_odd = false, makes_sense;
+	uint64_t entry, bitmap = 0;
 
-	for (uint64_t at = 0; at < t->len; at += c->q->entry_size)
-		if (rfs_qcow2_table_get(t, at, &entry))
-			claim_entry(c, entry);
+	for (uint64_t at = 0; at < t->len; at += c->q->entry_size) {
+		if (!rfs_qcow2_table_get(t, at, &entry))
+			continue;
+		makes_sense = !c->q->extended ||
+			      rfs_qcow2_table_get(t, at + 8, &bitmap);
+		/* Where it maps matters with data files only. */
+		makes_sense = makes_sense &&
+			      rfs_qcow2_decode(c->q, entry, bitmap, 0).kind !=
+				      RFS_QCOW2_INVALID;
+		is_used = is_used || entry;
+		is_odd = is_odd || !makes_sense;
+		claim_entry(c, entry, makes_sense);
+	}
+	return is_used && !is_odd;
 }
 
 /* Through the cache: what reads need too is read once. */
-static void claim_active_l2(struct census *c, uint64_t off)
+static void claim_active_l2(struct census *c, uint64_t off, bool makes_sense)
 {
 	struct rfs_qcow2_census *to = c->to;
+	uint64_t i = off >> c->q->cluster_bits;
 	struct rfs_qcow2_l2 *l2;
+	bool is_known = i < to->clusters && to->by[i] & RFS_QCOW2_BY_L1;
 
-	claim(c, off, c->q->cluster_size);
+	claim(c, off, c->q->cluster_size, makes_sense ? RFS_QCOW2_BY_L1 : 0);
+	if (makes_sense && is_known)
+		return;
 	if (off & (c->q->cluster_size - 1) || off >= c->q->file_size ||
 	    !spend(c, c->q->cluster_size) ||
 	    rfs_qcow2_l2_get(c->q, off, &l2, NULL) < 0) {
@@ -105,7 +135,8 @@ static void claim_active_l2(struct census *c, uint64_t off)
 			to->zero_at[to->zeros] = off;
 		to->zeros++;
 	}
-	claim_entries(c, &l2->table);
+	if (!claim_entries(c, &l2->table) && makes_sense)
+		claim_by(to, i, RFS_QCOW2_BY_ODD_L1);
 	rfs_qcow2_l2_put(c->q, l2);
 }
 
@@ -142,10 +173,10 @@ static void claim_l1(struct census *c, uint64_t off, uint64_t entries)
 static void claim_active(struct census *c)
 {
 	struct rfs_qcow2 *q = c->q;
-	uint64_t entry, off, have = q->l1.len / 8;
+	uint64_t entry, off, unused, have = q->l1.len / 8;
 	uint64_t all = q->header.l1_entries;
 
-	claim(c, q->header.l1_off, all * 8);
+	claim(c, q->header.l1_off, all * 8, RFS_QCOW2_BY_META);
 	see_lost(c, &q->l1);
 	for (uint64_t i = 0; i < have && !c->to->late; i++) {
 		if (!rfs_qcow2_table_get(&q->l1, i * 8, &entry)) {
@@ -154,11 +185,15 @@ static void claim_active(struct census *c)
 		}
 		off = entry & RFS_QCOW2_OFFSET_MASK;
 		if (off)
-			claim_active_l2(c, off);
+			claim_active_l2(c, off,
+					rfs_qcow2_l1_plain(q, i, &unused) ==
+						RFS_QCOW2_STORED);
 	}
 	have &= ~(RFS_SECTOR / 8 - 1ull);
+	c->is_shared = true;
 	if (q->l1.len / 8 < all)
 		claim_l1(c, q->header.l1_off + have * 8, all - have);
+	c->is_shared = false;
 }
 
 static uint32_t get32(const uint8_t *p)
@@ -205,7 +240,8 @@ static void claim_snapshots(struct census *c)
 		at = (at + get32(p + 36) + 7) & ~7ull;
 	}
 	if (h->snapshots)
-		claim(c, h->snapshots_off, at - h->snapshots_off);
+		claim(c, h->snapshots_off, at - h->snapshots_off,
+		      RFS_QCOW2_BY_META);
 }
 
 static void claim_bitmap(struct census *c, uint64_t off, uint32_t entries)
@@ -219,11 +255,12 @@ static void claim_bitmap(struct census *c, uint64_t off, uint32_t entries)
 		if (rfs_qcow2_table_get(&t, i * 8, &entry) &&
 		    entry & RFS_QCOW2_OFFSET_MASK)
 			claim(c, entry & RFS_QCOW2_OFFSET_MASK,
-			      c->q->cluster_size);
+			      c->q->cluster_size, RFS_QCOW2_BY_META);
 	rfs_qcow2_table_fini(&t);
 }
 
-/* Dirty bitmaps (of incremental backups) have clusters of their own. */
+/* Dirty bitmaps (of incremental backups) have clusters of their own; out of date,
+ * they may have been given to others. */
 static void claim_bitmaps(struct census *c)
 {
 	struct rfs_range ext = c->q->header.bitmaps;
@@ -239,13 +276,15 @@ static void claim_bitmaps(struct census *c)
 		return;
 	}
 	end = at + get64(p + 8);
-	claim(c, at, end - at);
+	c->is_shared = !(c->q->header.autoclear & RFS_QCOW2_BITMAPS);
+	claim(c, at, end - at, RFS_QCOW2_BY_META);
 	while (most-- && !c->to->partial && at + sizeof(p) <= end &&
 	       read_at(c, at, sizeof(p), p)) {
 		claim_bitmap(c, get64(p), get32(p + 8));
 		at += sizeof(p) + get16(p + 18) + get32(p + 20);
 		at = (at + 7) & ~7ull;
 	}
+	c->is_shared = false;
 }
 
 static uint64_t refcount(const struct census *c,
@@ -314,7 +353,8 @@ static void read_refcounts(struct census *c)
 		if (!rfs_qcow2_table_get(&t, i * 8, &entry))
 			continue;
 		claim(c, entry & ~511ull,
-		      entry & ~511ull ? c->q->cluster_size : 0);
+		      entry & ~511ull ? c->q->cluster_size : 0,
+		      RFS_QCOW2_BY_META);
 		if (entry & ~511ull)
 			count(c, entry & ~511ull, first);
 		else
@@ -347,7 +387,7 @@ static int take(struct rfs_qcow2 *q, struct rfs_qcow2_census **ret,
 				"%s: too large for its tables to be compared "
 				"with each other",
 				rfs_reader_name(q->file));
-	to = calloc(1, sizeof(*to) + 4 * room + clusters);
+	to = calloc(1, sizeof(*to) + 4 * room + 2 * clusters);
 	if (!to)
 		return rfs_no_memory(err);
 	to->clusters = clusters;
@@ -356,10 +396,13 @@ static int take(struct rfs_qcow2 *q, struct rfs_qcow2_census **ret,
 	to->used = to->counted + room;
 	to->shared = to->used + room;
 	to->refs = to->shared + room;
+	to->by = to->refs + clusters;
 	c.to = to;
-	claim(&c, 0, q->cluster_size);
+	claim(&c, 0, q->cluster_size, RFS_QCOW2_BY_META);
 	claim_active(&c);
+	c.is_shared = true;
 	claim_snapshots(&c);
+	c.is_shared = false;
 	claim_bitmaps(&c);
 	if (!to->late)
 		read_refcounts(&c);

@@ -14,7 +14,21 @@
 
 #define RFS_QCOW2_REFS_MAX 255 /* that, or more */
 
-/* A bit a cluster in each map, but for the refcounts. */
+/* Who claims a cluster, by an entry that makes sense: bits.  Internal snapshots,
+ * which may share what they claim, and entries beyond the disk's end are not
+ * among them. */
+enum {
+	RFS_QCOW2_BY_META = 1, /* header, L1 table, refcounts, bitmaps */
+	RFS_QCOW2_BY_L1 = 2,   /* an L1 entry: it is an L2 table */
+	RFS_QCOW2_BY_L1_TWICE = 4,
+	RFS_QCOW2_BY_ODD_L1 =
+		8,	      /* but no table to look at: empty, or nonsense */
+	RFS_QCOW2_BY_L2 = 16, /* a standard L2 entry */
+	RFS_QCOW2_BY_L2_TWICE = 32,
+	RFS_QCOW2_BY_PACKED = 64, /* compressed clusters, which may be many */
+};
+
+/* A bit a cluster in each map, but for two. */
 struct rfs_qcow2_census {
 	uint64_t clusters;
 	uint8_t *claimed; /* by a table, a snapshot, a bitmap, or as a table */
@@ -22,6 +36,7 @@ struct rfs_qcow2_census {
 	uint8_t *used;	  /* and is not 0 */
 	uint8_t *shared;  /* and is more than 1 */
 	uint8_t *refs;	  /* a byte a cluster: the refcount, or REFS_MAX */
+	uint8_t *by;	  /* a byte a cluster: who claims it */
 	bool partial;	  /* some of what may claim could not be read */
 	bool late;	  /* or was not waited for */
 	bool cut;	  /* or is more than we read */

@@ -72,18 +72,23 @@ static bool is_believed_packed(struct rfs_qcow2_healing *h,
 	return is_same_packed(h, w, e);
 }
 
-/* What the copy's entry is worth here.  That nothing was there then tells
- * nothing of now. */
+/* What the copy's entry is worth here; 'own' is the image's, which is refused.
+ * That nothing was there then tells nothing of now. */
 static struct rfs_qcow2_entry believe(struct rfs_qcow2_healing *h,
 				      const struct rfs_qcow2_judged *w,
+				      const struct rfs_qcow2_entry *own,
 				      uint64_t raw, uint64_t bitmap,
 				      uint64_t guest)
 {
 	struct rfs_qcow2_entry e = rfs_qcow2_decode(h->q, raw, bitmap, guest);
 	bool is_good = false;
 
+	/* Two claim it, and this is the one that the copy knows. */
 	if (e.kind == RFS_QCOW2_PACKED)
 		is_good = is_believed_packed(h, w, &e);
+	else if (e.kind == RFS_QCOW2_STORED && own->is_contested &&
+		 own->host == e.host)
+		is_good = raw & COPIED && rfs_qcow2_is_sole(h, e.host);
 	else if (e.kind == RFS_QCOW2_STORED)
 		is_good = raw & COPIED && rfs_qcow2_is_free_for(h, w, e.host);
 	e.is_healed = true;
@@ -140,6 +145,7 @@ static int ask_tables(const struct rfs_qcow2_healer *by, uint64_t off,
 {
 	struct rfs_qcow2_healing *h = by->healing;
 	struct rfs_qcow2_judged *w = &h->witnesses[by->witness];
+	struct rfs_qcow2_entry own;
 	struct rfs_qcow2_l2 *l2;
 	uint64_t raw, bitmap;
 	bool is_told, is_own;
@@ -147,7 +153,8 @@ static int ask_tables(const struct rfs_qcow2_healer *by, uint64_t off,
 
 	if (r < 0)
 		return r;
-	*ret = rfs_qcow2_l2_entry(h->q, &l2->table, guest);
+	own = rfs_qcow2_l2_entry(h->q, &l2->table, guest);
+	*ret = own;
 	/* Zeros found in such a way are no table of the image for sure. */
 	if (l2->is_blank)
 		ret->kind = RFS_QCOW2_UNKNOWN;
@@ -159,10 +166,13 @@ static int ask_tables(const struct rfs_qcow2_healer *by, uint64_t off,
 	r = rfs_qcow2_l2_get(w->q, off, &l2, err);
 	if (r < 0)
 		return r;
-	is_told = rfs_qcow2_l2_raw(w->q, &l2->table, guest, &raw, &bitmap);
+	/* What makes no sense in the copy, or what two claim there, is not told. */
+	is_told = rfs_qcow2_l2_raw(w->q, &l2->table, guest, &raw, &bitmap) &&
+		  rfs_qcow2_l2_entry(w->q, &l2->table, guest).kind !=
+			  RFS_QCOW2_INVALID;
 	rfs_qcow2_l2_put(w->q, l2);
 	if (is_told)
-		*ret = believe(h, w, raw, bitmap, guest);
+		*ret = believe(h, w, &own, raw, bitmap, guest);
 	return 0;
 }
 

@@ -125,5 +125,7 @@ bool rfs_qcow2_is_l1_lost(const struct rfs_qcow2 *q, enum rfs_qcow2_kind kind,
  * can be read, is 1. */
 bool rfs_qcow2_is_free_for(const struct rfs_qcow2_healing *h,
 			   const struct rfs_qcow2_judged *w, uint64_t host);
+/* The same of one that is claimed, by an entry that says what the copy's does. */
+bool rfs_qcow2_is_sole(const struct rfs_qcow2_healing *h, uint64_t host);
 
 #endif /* RESCUEFS_READERS_QCOW2_HEAL_H */

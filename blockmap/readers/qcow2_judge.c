@@ -101,17 +101,22 @@ static void contradict(struct rfs_qcow2_judged *w)
 	w->says.contradict++;
 }
 
-bool rfs_qcow2_is_free_for(const struct rfs_qcow2_healing *h,
-			   const struct rfs_qcow2_judged *w, uint64_t host)
+bool rfs_qcow2_is_sole(const struct rfs_qcow2_healing *h, uint64_t host)
 {
 	const struct rfs_qcow2_census *c = rfs_qcow2_census_known(h->q);
 	uint64_t i = host >> h->q->cluster_bits;
 
-	if (!c || host & (h->q->cluster_size - 1) || !host ||
-	    i >= c->clusters || rfs_qcow2_bit(w->claimed, i))
+	if (!c || host & (h->q->cluster_size - 1) || !host || i >= c->clusters)
 		return false;
 	return !rfs_qcow2_bit(c->counted, i) ||
 	       (rfs_qcow2_bit(c->used, i) && !rfs_qcow2_bit(c->shared, i));
+}
+
+bool rfs_qcow2_is_free_for(const struct rfs_qcow2_healing *h,
+			   const struct rfs_qcow2_judged *w, uint64_t host)
+{
+	return rfs_qcow2_is_sole(h, host) &&
+	       !rfs_qcow2_bit(w->claimed, host >> h->q->cluster_bits);
 }
 
 /* A cluster that the copy has in use for good: twice, and the copy is broken. */
@@ -337,8 +342,13 @@ static int compare_l1(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
 	int r = 0;
 
 	for (uint64_t i = 0; i < l1_count(w->q) && r == 0; i++) {
+		off = old = 0;
 		ours = rfs_qcow2_l1_entry(h->q, i, &off);
 		theirs = rfs_qcow2_l1_entry(w->q, i, &old);
+		/* Two lead to one table, and the copy says which is right. */
+		if (ours == RFS_QCOW2_INVALID && theirs == RFS_QCOW2_STORED &&
+		    off == old)
+			ours = RFS_QCOW2_STORED;
 		if (theirs == RFS_QCOW2_STORED &&
 		    rfs_qcow2_is_l1_lost(h->q, ours, c)) {
 			r = find_table(h, w, i, old, err);
@@ -348,6 +358,7 @@ static int compare_l1(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
 				continue;
 			}
 			agree(w);
+			w->says.agree_l1++;
 			w->tables[i] = off;
 		} else if (theirs == RFS_QCOW2_UNALLOCATED &&
 			   ours == RFS_QCOW2_STORED && is_fixed(w, off)) {
@@ -385,9 +396,12 @@ static void compare_entry(struct rfs_qcow2_healing *h,
 {
 	const struct rfs_qcow2_census *c = rfs_qcow2_census_known(h->q);
 	uint64_t i = theirs->host >> h->q->cluster_bits;
+	bool is_same = ours->kind == theirs->kind && ours->host == theirs->host;
 
+	/* Of two that claim one cluster the copy says which is right. */
 	if (ours->kind == RFS_QCOW2_UNKNOWN ||
-	    ours->kind == RFS_QCOW2_INVALID) {
+	    ours->kind == RFS_QCOW2_INVALID ||
+	    (!is_same && rfs_qcow2_is_contested(h->q, ours))) {
 		compare_lost(h, w, theirs);
 		return;
 	}
@@ -622,10 +636,13 @@ static void note(struct rfs_qcow2_healing *h, const struct rfs_qcow2_judged *w,
 		rfs_notes_add(h->notes,
 			      "%s: what is lost of its tables is told by the "
 			      "copy of %s, of whose entries %" PRIu64
-			      " agree and %" PRIu64 " contradict: %s%s%s%s",
-			      name, by, w->says.agree, w->says.contradict,
-			      verdict_name(verdict), why ? " (" : "",
-			      why ? why : "", why ? ")" : "");
+			      " agree%s and %" PRIu64 " contradict: %s%s%s%s",
+			      name, by, w->says.agree,
+			      w->says.agree == w->says.agree_l1
+				      ? " (none of them of an L2 table)"
+				      : "",
+			      w->says.contradict, verdict_name(verdict),
+			      why ? " (" : "", why ? why : "", why ? ")" : "");
 }
 
 static int judge(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,

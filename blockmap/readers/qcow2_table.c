@@ -127,6 +127,7 @@ enum {
 	ODD_SUBCLUSTERS,
 	ODD_DATA_FILE,
 	ODD_PACKED_EXTERNAL,
+	ODD_CONTESTED,
 };
 
 static const char *const odd_texts[] = {
@@ -138,6 +139,7 @@ static const char *const odd_texts[] = {
 	[ODD_SUBCLUSTERS] = "contradicts itself on its subclusters",
 	[ODD_DATA_FILE] = "points elsewhere than its place in the data file",
 	[ODD_PACKED_EXTERNAL] = "is compressed, which a data file cannot be",
+	[ODD_CONTESTED] = "leads to a cluster that another claims too",
 };
 
 static enum rfs_qcow2_kind invalid(struct rfs_qcow2 *q, int odd,
@@ -146,6 +148,7 @@ static enum rfs_qcow2_kind invalid(struct rfs_qcow2 *q, int odd,
 {
 	unsigned int bit = 1u << odd;
 
+	rfs_qcow2_doubt(q);
 	if (!(atomic_fetch_or(&q->noted, bit) & bit))
 		rfs_notes_add(q->notes,
 			      "%s: an %s entry (0x%016" PRIx64 ", for %" PRIu64
@@ -168,7 +171,7 @@ static int odd_offset(const struct rfs_qcow2 *q, uint64_t off)
 	return -1;
 }
 
-enum rfs_qcow2_kind rfs_qcow2_l1_entry(struct rfs_qcow2 *q, uint64_t index,
+enum rfs_qcow2_kind rfs_qcow2_l1_plain(struct rfs_qcow2 *q, uint64_t index,
 				       uint64_t *ret_off)
 {
 	uint64_t guest = index << q->span_bits, entry;
@@ -186,6 +189,18 @@ enum rfs_qcow2_kind rfs_qcow2_l1_entry(struct rfs_qcow2 *q, uint64_t index,
 		return invalid(q, odd, "L1", entry, guest);
 	*ret_off = entry;
 	return RFS_QCOW2_STORED;
+}
+
+enum rfs_qcow2_kind rfs_qcow2_l1_entry(struct rfs_qcow2 *q, uint64_t index,
+				       uint64_t *ret_off)
+{
+	enum rfs_qcow2_kind kind = rfs_qcow2_l1_plain(q, index, ret_off);
+
+	if (kind == RFS_QCOW2_STORED &&
+	    rfs_qcow2_is_table_contested(q, *ret_off))
+		return invalid(q, ODD_CONTESTED, "L1", *ret_off,
+			       index << q->span_bits);
+	return kind;
 }
 
 static struct rfs_qcow2_entry packed_entry(const struct rfs_qcow2 *q,
@@ -329,6 +344,11 @@ struct rfs_qcow2_entry rfs_qcow2_l2_entry(struct rfs_qcow2 *q,
 		e = rfs_qcow2_decode(q, entry, bitmap, guest);
 	else if (l2->late)
 		e.kind = RFS_QCOW2_LATE;
+	if (e.odd < 0 && rfs_qcow2_is_contested(q, &e)) {
+		e.kind = RFS_QCOW2_INVALID;
+		e.odd = ODD_CONTESTED;
+		e.is_contested = true;
+	}
 	if (e.odd >= 0)
 		invalid(q, e.odd, "L2", entry, guest);
 	return e;
@@ -473,6 +493,8 @@ static void note_lost(struct rfs_qcow2 *q, const struct rfs_qcow2_l2 *l2)
 {
 	const struct rfs_qcow2_table *t = &l2->table;
 
+	if (t->lost || t->len < q->l2_size)
+		rfs_qcow2_doubt(q);
 	if (t->lost)
 		rfs_notes_add(q->notes,
 			      "%s: %zu of %zu sectors of the L2 table at "

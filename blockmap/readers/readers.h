@@ -173,6 +173,7 @@ enum rfs_qcow2_verdict {
 struct rfs_qcow2_testimony {
 	enum rfs_qcow2_verdict verdict;
 	uint64_t agree, contradict; /* entries readable in both */
+	uint64_t agree_l1; /* of the L1 table, among those that agree */
 };
 
 void rfs_qcow2_healing_testimony(struct rfs_qcow2_healing *healing,

@@ -288,6 +288,37 @@ static inline void sim_grow(struct sim *s, uint64_t size)
 		s->free_from = old / s->cs;
 }
 
+/* As qemu-img resize --shrink: what lies beyond is let go of, the L1 table keeps its
+ * place, and the file ends with its last cluster in use. */
+static inline void sim_shrink(struct sim *s, uint64_t size)
+{
+	uint64_t span = s->cs * (s->cs / 8), at, host, last;
+
+	for (uint64_t guest = size; guest < s->size; guest += s->cs) {
+		uint64_t l2 = sim_l2(s, guest, false);
+
+		at = sim_entry_at(s, l2, guest);
+		host = l2 ? sim_get(s, at) & SIM_OFFSET : 0;
+		if (host)
+			sim_drop(s, host);
+		if (l2)
+			kit_put64(s->file + at, 0);
+	}
+	for (uint64_t i = (size + span - 1) / span; i < s->l1_entries; i++) {
+		at = s->l1_off + i * 8;
+		host = sim_get(s, at) & SIM_OFFSET;
+		if (host)
+			sim_drop(s, host);
+		kit_put64(s->file + at, 0);
+	}
+	memset(s->truth + size, 0, s->size - size);
+	s->size = size;
+	s->moved = true;
+	for (last = SIM_CLUSTERS - 1; !s->refs[last];)
+		last--;
+	s->end = (last + 1) * s->cs;
+}
+
 /* The file as it is on the disk; the caller frees it. */
 static inline uint8_t *sim_save(struct sim *s)
 {
