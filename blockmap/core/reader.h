@@ -38,7 +38,8 @@ struct rfs_trace_item {
 	struct rfs_range range;
 	const struct rfs_origin *origin; /* NULL: nobody, it is zero */
 	/* Who has other bytes there, though they should be the same, and was
-	 * not believed; NULL: nobody. */
+	 * not believed, or the origin itself, where it contradicts itself; NULL:
+	 * nobody. */
 	const struct rfs_origin *suspect;
 };
 

@@ -35,7 +35,8 @@ struct rfs_report_item {
 	 * its own. */
 	const struct rfs_origin *healed_by;
 	/* Who delivered other bytes there, though they should be the same, and
-	 * was not believed; NULL: nobody. */
+	 * was not believed, or the giver itself, whose refcounts deny its
+	 * tables; NULL: nobody. */
 	const struct rfs_origin *suspect;
 };
 
@@ -73,7 +74,7 @@ void rfs_report_totals(const struct rfs_report *report,
 /* Bytes that are healed: found by another copy's tables, whatever their state. */
 uint64_t rfs_report_healed(const struct rfs_report *report);
 
-/* Bytes on which copies that should hold the same do not agree. */
+/* Bytes of which something says that they should be others. */
 uint64_t rfs_report_suspect(const struct rfs_report *report);
 
 /* "fresh", "hole", ... */

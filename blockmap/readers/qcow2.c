@@ -150,13 +150,9 @@ static int read_whole_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 	return r;
 }
 
-/* An L1 of zeros is doubted at the first use, not at open: that only reads
- * what it must. */
 static struct rfs_qcow2_walk begin(struct rfs_qcow2 *q, struct rfs_range range,
 				   const struct rfs_qcow2_healer *healer)
 {
-	if (q->l1_zero)
-		rfs_qcow2_suspect(q);
 	return (struct rfs_qcow2_walk){ .q = q,
 					.pos = range.off,
 					.end = rfs_range_end(range),
@@ -246,6 +242,9 @@ static int extents_backing(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 static int extents_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 		       struct rfs_extents *out, struct rfs_error *err)
 {
+	/* Unknown is not empty (P3): such zeros are no hole. */
+	if (run->is_suspect && run->kind < RFS_QCOW2_UNKNOWN)
+		return add(out, run->guest, RFS_DATA, err);
 	switch (run->kind) {
 	case RFS_QCOW2_STORED:
 		return extents_stored(q, run, out, err);
@@ -337,8 +336,8 @@ static struct rfs_reader *run_home(const struct rfs_qcow2 *q,
 	return run->kind == RFS_QCOW2_UNALLOCATED ? q->backing : NULL;
 }
 
-static int trace_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
-		     struct rfs_trace *out, struct rfs_error *err)
+static int trace_believed(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
+			  struct rfs_trace *out, struct rfs_error *err)
 {
 	struct rfs_range guest = run->guest;
 	struct rfs_reader *rd;
@@ -358,6 +357,25 @@ static int trace_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
 		out,
 		rfs_range_to(rfs_range_end(guest), rfs_range_end(run->guest)),
 		rfs_reader_origin(q->file), err);
+}
+
+/* What an image's own refcounts deny is suspect by itself. */
+static int trace_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
+		     struct rfs_trace *out, struct rfs_error *err)
+{
+	struct rfs_trace there = { 0 };
+	int r;
+
+	if (!run->is_suspect)
+		return trace_believed(q, run, out, err);
+	r = trace_believed(q, run, &there, err);
+	for (size_t i = 0; i < there.count && r == 0; i++) {
+		there.items[i].suspect = rfs_reader_origin(q->file);
+		if (rfs_trace_add_item(out, &there.items[i]) < 0)
+			r = rfs_no_memory(err);
+	}
+	rfs_trace_fini(&there);
+	return r;
 }
 
 int rfs_qcow2_trace_as(struct rfs_qcow2 *q,

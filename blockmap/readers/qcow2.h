@@ -166,14 +166,14 @@ struct rfs_qcow2 {
 	struct rfs_qcow2_cipher *cipher; /* NULL: what is stored is plain */
 	atomic_uint noted;     /* bits: which kinds of damage were noted */
 	atomic_flag suspected; /* the doubts were looked into */
-	/* Something of its tables is damaged: what two claim is refused... */
+	/* Something of its tables is damaged: what two claim is refused. */
 	atomic_bool is_doubted;
-	atomic_bool is_uncounted; /* ...but who claims what cannot be told */
 	pthread_mutex_t
 		counting; /* guards the next, and who takes the census */
 	bool is_counting;
 	pthread_cond_t counted;
 	_Atomic(struct rfs_qcow2_census *) census; /* NULL: not taken yet */
+	atomic_bool is_uncounted; /* it could not be taken for a read */
 	/* Who may know better than the tables; NULL: nobody.  Set before others
 	 * know of the image. */
 	struct rfs_qcow2_healing *healing;
@@ -245,6 +245,7 @@ struct rfs_qcow2_run {
 	enum rfs_qcow2_kind kind;
 	uint64_t host;
 	uint32_t packed;
+	bool is_suspect; /* by a table of zeros that the refcounts deny */
 };
 
 /* Walks a range of the disk; zero it but for 'q', 'pos' and 'end'. */
@@ -296,9 +297,9 @@ void rfs_qcow2_shelf_clear(struct rfs_qcow2_shelf *shelf);
 int64_t rfs_qcow2_unpack(enum rfs_qcow2_packing packing, const uint8_t *from,
 			 size_t len, uint8_t *to, size_t size, bool *ret_whole);
 
-/* Called when a table reads as zeros: looks once whether the refcounts speak
- * against it, and notes it. */
-void rfs_qcow2_suspect(struct rfs_qcow2 *q);
+/* Called when a table reads as zeros.  True if the refcounts speak against it; the
+ * first call looks, and notes it. */
+bool rfs_qcow2_suspect(struct rfs_qcow2 *q);
 
 /* Called where something of the tables is damaged. */
 static inline void rfs_qcow2_doubt(struct rfs_qcow2 *q)

@@ -454,3 +454,15 @@ int rfs_qcow2_census_get(struct rfs_qcow2 *q,
 		*ret = c;
 	return r;
 }
+
+const struct rfs_qcow2_census *rfs_qcow2_census_try(struct rfs_qcow2 *q)
+{
+	const struct rfs_qcow2_census *c = rfs_qcow2_census_known(q);
+
+	if (c || atomic_load(&q->is_uncounted))
+		return c;
+	if (rfs_qcow2_census_get(q, &c, NULL) == 0)
+		return c;
+	atomic_store(&q->is_uncounted, true);
+	return NULL;
+}

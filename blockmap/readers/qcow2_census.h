@@ -55,6 +55,10 @@ int rfs_qcow2_census_get(struct rfs_qcow2 *q,
 			 const struct rfs_qcow2_census **ret,
 			 struct rfs_error *err);
 
+/* The same for reads, which do not wait for it again once it could not be taken:
+ * then NULL. */
+const struct rfs_qcow2_census *rfs_qcow2_census_try(struct rfs_qcow2 *q);
+
 /* The same if it is there already, else NULL. */
 const struct rfs_qcow2_census *rfs_qcow2_census_known(struct rfs_qcow2 *q);
 

@@ -18,18 +18,10 @@
 /* NULL: they are not known, or need not be. */
 static const struct rfs_qcow2_census *claims_of(struct rfs_qcow2 *q)
 {
-	const struct rfs_qcow2_census *c = rfs_qcow2_census_known(q);
-
-	if (c || q->header.version == 1 ||
-	    !atomic_load_explicit(&q->is_doubted, memory_order_relaxed) ||
-	    atomic_load(&q->is_uncounted))
-		return c;
-	/* Too large, or not in time: reads do not wait for it again. */
-	if (rfs_qcow2_census_get(q, &c, NULL) < 0) {
-		atomic_store(&q->is_uncounted, true);
-		return NULL;
-	}
-	return c;
+	if (q->header.version == 1 ||
+	    !atomic_load_explicit(&q->is_doubted, memory_order_relaxed))
+		return rfs_qcow2_census_known(q);
+	return rfs_qcow2_census_try(q);
 }
 
 bool rfs_qcow2_is_table_contested(struct rfs_qcow2 *q, uint64_t off)

@@ -75,8 +75,7 @@ static int map_stored(struct rfs_qcow2_walk *walk, uint64_t off,
 	if (r < 0)
 		return r;
 	e = rfs_qcow2_l2_entry(q, &walk->l2->table, run->guest.off);
-	if (walk->l2->is_zero)
-		rfs_qcow2_suspect(q);
+	run->is_suspect = walk->l2->is_zero && rfs_qcow2_suspect(q);
 	if ((walk->l2->is_blank && q->is_borrowed) ||
 	    (walk->l2->is_zero &&
 	     is_denied(q, off, run->guest.off >> q->span_bits)))
@@ -138,6 +137,7 @@ static int step(struct rfs_qcow2_walk *walk, struct rfs_qcow2_run *run,
 		r = map_stored(walk, off, run, err);
 	} else {
 		run->guest.len = span - (walk->pos & (span - 1));
+		run->is_suspect = q->l1_zero && rfs_qcow2_suspect(q);
 		if (q->l1_zero && (q->is_borrowed || is_denied(q, 0, index)))
 			run->kind = RFS_QCOW2_INVALID;
 	}
@@ -149,6 +149,7 @@ static int step(struct rfs_qcow2_walk *walk, struct rfs_qcow2_run *run,
 	if (q->data_raw && run->kind >= RFS_QCOW2_UNKNOWN) {
 		run->kind = RFS_QCOW2_STORED;
 		run->host = walk->pos;
+		run->is_suspect = false;
 	}
 	run->guest.len = rfs_qcow2_min(run->guest.len, walk->end - walk->pos);
 	walk->pos += run->guest.len;
@@ -157,7 +158,8 @@ static int step(struct rfs_qcow2_walk *walk, struct rfs_qcow2_run *run,
 
 static bool joins(const struct rfs_qcow2_run *a, const struct rfs_qcow2_run *b)
 {
-	if (a->kind != b->kind || a->kind == RFS_QCOW2_PACKED)
+	if (a->kind != b->kind || a->kind == RFS_QCOW2_PACKED ||
+	    a->is_suspect != b->is_suspect)
 		return false;
 	return a->kind != RFS_QCOW2_STORED || a->host + a->guest.len == b->host;
 }

@@ -6,7 +6,8 @@
  * are in use.  So when a table reads as zeros, all that the tables claim is
  * counted once against the refcounts; clusters in use that nothing claims
  * speak against the zeros.  They prove nothing (a crash of QEMU leaks
- * clusters, too), so the data is served as the tables say, and a note made.
+ * clusters, too), so the data is served as the tables say, marked as suspect
+ * and not called a hole, and a note made.
  */
 #include "readers/qcow2_census.h"
 
@@ -46,13 +47,17 @@ static void conclude(struct rfs_qcow2 *q, const struct rfs_qcow2_census *c)
 			      rfs_reader_name(q->file), c->zeros - n);
 }
 
-void rfs_qcow2_suspect(struct rfs_qcow2 *q)
+bool rfs_qcow2_suspect(struct rfs_qcow2 *q)
 {
 	const struct rfs_qcow2_census *c;
 
 	/* Version 1 has no refcounts. */
-	if (q->header.version == 1 || atomic_flag_test_and_set(&q->suspected))
-		return;
-	if (rfs_qcow2_census_get(q, &c, NULL) == 0)
+	if (q->header.version == 1)
+		return false;
+	c = rfs_qcow2_census_try(q);
+	if (!c)
+		return false;
+	if (!atomic_flag_test_and_set(&q->suspected))
 		conclude(q, c);
+	return c->orphans && !c->partial;
 }

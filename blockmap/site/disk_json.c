@@ -289,7 +289,7 @@ static void tell_suspect(const struct rfs_report *report, FILE *out)
 	if (!rfs_report_suspect(report))
 		return;
 	fprintf(out,
-		"Suspect, as copies that should hold the same do not, %" PRIu64
+		"Suspect, as what should say the same does not, %" PRIu64
 		" bytes:\n",
 		rfs_report_suspect(report));
 	for (size_t i = 0; i < report->count; i++) {
@@ -299,10 +299,12 @@ static void tell_suspect(const struct rfs_report *report, FILE *out)
 			continue;
 		fprintf(out,
 			"  0x%08" PRIX64 "  0x%08" PRIX64
-			"  from %s, and not as %s has it\n",
+			"  from %s, and not as %s%s\n",
 			item->range.off, item->range.len,
 			item->origin ? item->origin->name : "?",
-			item->suspect->name);
+			item->suspect == item->origin ? "its refcounts have it"
+						      : item->suspect->name,
+			item->suspect == item->origin ? "" : " has it");
 	}
 	if (n > LISTED_MAX)
 		fprintf(out, "  and %zu more, in the JSON\n", n - LISTED_MAX);

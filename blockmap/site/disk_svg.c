@@ -73,8 +73,13 @@ char *rfs_key_text(const struct rfs_disk *disk,
 			     key->suspect ? "suspect" : "fresh", name,
 			     by ? ", healed by the tables of " : "",
 			     by ? by : "",
-			     key->suspect ? ", and not as it is on " : "",
-			     key->suspect ? key->suspect->name : "");
+			     !key->suspect ? ""
+			     : key->suspect == key->origin
+				     ? ", and not as its refcounts have it"
+				     : ", and not as it is on ",
+			     key->suspect && key->suspect != key->origin
+				     ? key->suspect->name
+				     : "");
 		break;
 	case RFS_LOCAL:
 		n = asprintf(&text, "written by you%s%s",

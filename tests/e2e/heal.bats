@@ -203,6 +203,23 @@ orphans_are_told()
 	grep -q '1 L2 tables were found .* guessed to belong together' "$notes"
 }
 
+@test "a table of zeros that no copy can deny: served, and said to be suspect" {
+	scene_eio "$IMG" "$L2" 65536 | sed 's/^eio/zero/' | disk_faults "$W"
+	echo 3 >/proc/sys/vm/drop_caches
+	view
+	client cat "$DISK_PATH" >/dev/null
+	jq -e '.suspect == .size and .totals.fresh == .size and
+		.totals.hole == 0 and ([.extents[] | .suspect] | unique |
+		length == 1)' "$JSON"
+	[ "$(getfattr --only-values -n user.rescuefs.suspect \
+		"$DISK_PATH")" -eq "$(stat -c %s "$DISK_PATH")" ]
+	client grep -q ' and not as its refcounts have it' \
+		"$MNT/instances/$ESSEX/rescue/disk.map"
+	client "$RESCUEFS" map --plain --state "$STATE" --damaged "$BM" \
+		"$ESSEX/disk" >"$T/map"
+	grep -q 'suspect, .* and not as its refcounts have it' "$T/map"
+}
+
 @test "the header lost" {
 	broken 0 512
 	view --backup "$BACKUP"

@@ -102,6 +102,44 @@ static void the_header(void **state)
 	heal_end(&c);
 }
 
+/* What is left of the header's cluster must name the base that the copy names; if
+ * that is lost too, nothing can be held against it. */
+static void the_header_and_its_base(void **state)
+{
+	static const struct {
+		const char *ours;
+		bool is_lost;
+		uint64_t healed;
+	} cases[] = { { "base", false, 20 * CS / 512 },
+		      { "bass", false, 0 },
+		      { "bass", true, 20 * CS / 512 } };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct heal_scene c;
+		struct heal_sums sums = { 0 };
+
+		begin(&c);
+		go_on(&c);
+		kit_put64(c.copy_disks[0]->bytes + 8, 600);
+		kit_put32(c.copy_disks[0]->bytes + 16, 4);
+		memcpy(c.copy_disks[0]->bytes + 600, "base", 4);
+		memcpy(c.disk->bytes + 600, cases[i].ours, 4);
+		heal_spoil(c.disk, 0, cases[i].is_lost ? 1024 : 512);
+		assert_int_equal(heal_open(&c, NULL, true), 0);
+		heal_sum(&c, &sums);
+		/* Its base is not there: what it stores itself is. */
+		assert_int_equal(sums.proved >= cases[i].healed, 1);
+		assert_int_equal(sums.proved != 0, cases[i].healed != 0);
+		assert_int_equal(sums.wrong_proved, 0);
+		assert_int_equal(sums.unproved, 0);
+		assert_int_equal(kit_noted(&c.notes, "same base"),
+				 !sums.proved);
+		heal_close(&c);
+		heal_end(&c);
+	}
+}
+
 static void an_entry_that_makes_no_sense(void **state)
 {
 	struct heal_scene c;
@@ -123,6 +161,51 @@ static void a_table_of_zeros(void **state)
 	go_on(&c);
 	memset(c.disk->bytes + heal_l2(&c, 1), 0, CS);
 	check(&c, 20 * CS / 512, 0);
+}
+
+/* No copy can deny it: zeros as the table says, which are called suspect, and no
+ * hole. */
+static void a_table_of_zeros_alone(void **state)
+{
+	struct rfs_extents extents = { 0 };
+	struct rfs_trace trace = { 0 };
+	struct heal_scene c;
+
+	(void)state;
+	begin(&c);
+	c.ncopies = 0;
+	go_on(&c);
+	rfs_reader_unref(c.copies[0]);
+	memset(c.disk->bytes + heal_l2(&c, 1), 0, CS);
+	assert_int_equal(heal_open(&c, NULL, false), 0);
+	assert_int_equal(rfs_reader_extents(c.image, rfs_range(0, 4 * SPAN),
+					    &extents, NULL),
+			 0);
+	assert_int_equal(
+		rfs_reader_trace(c.image, rfs_range(0, 4 * SPAN), &trace, NULL),
+		0);
+	for (size_t i = 0; i < trace.count; i++) {
+		const struct rfs_trace_item *t = &trace.items[i];
+		bool is_zeroed = t->range.off == SPAN;
+
+		assert_int_equal(t->suspect != NULL, is_zeroed);
+		if (is_zeroed) {
+			assert_int_equal(t->range.len, SPAN);
+			assert_ptr_equal(t->suspect,
+					 rfs_reader_origin(c.image));
+		}
+	}
+	for (size_t i = 0; i < extents.count; i++)
+		if (extents.items[i].content == RFS_HOLE)
+			assert_int_equal(rfs_range_cut(extents.items[i].range,
+						       rfs_range(SPAN, SPAN))
+						 .len,
+					 0);
+	assert_int_equal(kit_noted(&c.notes, "suspect: the L2 table"), 1);
+	rfs_extents_fini(&extents);
+	rfs_trace_fini(&trace);
+	heal_close(&c);
+	heal_end(&c);
 }
 
 /* A table that only the copy leads to, half of it lost and half of it zeros: what
@@ -488,8 +571,10 @@ int main(void)
 		cmocka_unit_test(a_sector_of_a_table),
 		cmocka_unit_test(the_l1_table),
 		cmocka_unit_test(the_header),
+		cmocka_unit_test(the_header_and_its_base),
 		cmocka_unit_test(an_entry_that_makes_no_sense),
 		cmocka_unit_test(a_table_of_zeros),
+		cmocka_unit_test(a_table_of_zeros_alone),
 		cmocka_unit_test(zeros_beside_a_lost_sector),
 		cmocka_unit_test(the_next_copy),
 		cmocka_unit_test(a_domain_that_discards),
