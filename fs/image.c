@@ -160,6 +160,7 @@ int rfs_image_totals(struct rfs_image *img, struct rfs_view *view,
 		if (r == 0) {
 			rfs_report_totals(&report, img->totals);
 			img->marks.healed = rfs_report_healed(&report);
+			img->marks.guessed = rfs_report_guessed(&report);
 			img->marks.suspect = rfs_report_suspect(&report);
 			img->totals_version = version;
 			img->has_totals = true;

@@ -17,7 +17,7 @@
 
 /* Bytes, of whatever state. */
 struct rfs_image_marks {
-	uint64_t healed, suspect;
+	uint64_t healed, guessed, suspect; /* guessed: of the healed */
 };
 
 struct rfs_image {

@@ -23,7 +23,7 @@ static int look(void *data, const struct rfs_disk *disk, struct rfs_known *ret,
 {
 	struct rfs_image *img = find_image(data, disk);
 	struct rfs_view *view = img ? img->view : NULL;
-	struct rfs_image_marks marks;
+	struct rfs_image_marks marks = { 0 };
 	int r;
 
 	if (img && !view)
@@ -34,6 +34,8 @@ static int look(void *data, const struct rfs_disk *disk, struct rfs_known *ret,
 	for (int s = 0; s < RFS_BLOCK_STATES; s++)
 		ret->size += ret->bytes[s];
 	ret->is_known = true;
+	ret->healed = marks.healed;
+	ret->guessed = marks.guessed;
 	return r;
 }
 

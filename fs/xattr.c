@@ -166,13 +166,15 @@ static int get_fetch(struct rfs_front *front __attribute__((unused)),
 
 /* Totals beside those of the states. */
 #define HEALED	RFS_BLOCK_STATES
-#define SUSPECT (HEALED + 1)
+#define GUESSED (HEALED + 1)
+#define SUSPECT (GUESSED + 1)
 
 static const char *total_name(int total)
 {
-	if (total == SUSPECT)
-		return "suspect";
-	return total == HEALED ? "healed" : rfs_block_state_name(total);
+	static const char *const marks[] = { "healed", "guessed", "suspect" };
+
+	return total < HEALED ? rfs_block_state_name(total)
+			      : marks[total - HEALED];
 }
 
 static int get_total(const struct rfs_node *node, int state, char **ret,
@@ -187,6 +189,7 @@ static int get_total(const struct rfs_node *node, int state, char **ret,
 		return -ENODATA;
 	r = rfs_image_totals(node->image, view, totals, &marks, err);
 	totals[HEALED] = marks.healed;
+	totals[GUESSED] = marks.guessed;
 	totals[SUSPECT] = marks.suspect;
 	if (r == 0 && asprintf(ret, "%" PRIu64, totals[state]) < 0)
 		r = rfs_no_memory(err);

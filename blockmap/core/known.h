@@ -13,6 +13,7 @@ struct rfs_known {
 	bool is_known; /* it was read from or written to */
 	uint64_t size;
 	uint64_t bytes[RFS_BLOCK_STATES];
+	uint64_t healed, guessed; /* bytes of those; guessed: of the healed */
 };
 
 int rfs_known_disk(struct rfs_state *state, const char *id,
@@ -28,5 +29,13 @@ int rfs_keep_orphans(struct rfs_state *state, const char *id,
 
 int rfs_forget_orphans(struct rfs_state *state, const char *id,
 		       struct rfs_error *err);
+
+/* The same of tables that nothing leads to. */
+int rfs_known_strays(struct rfs_state *state, const char *id,
+		     struct rfs_strays *ret, struct rfs_error *err);
+int rfs_keep_strays(struct rfs_state *state, const char *id,
+		    const struct rfs_strays *strays, struct rfs_error *err);
+int rfs_forget_strays(struct rfs_state *state, const char *id,
+		      struct rfs_error *err);
 
 #endif /* RESCUEFS_CORE_KNOWN_H */

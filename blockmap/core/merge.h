@@ -35,9 +35,14 @@ struct rfs_healed {
 	struct rfs_reader *reader;
 	size_t candidate;		    /* whose bytes these are */
 	const struct rfs_origin *healed_by; /* whose tables tell where */
-	const char *name; /* in the state; no source has such a one */
+	const char *name; /* in the state, by the formats below */
 	bool is_unproved; /* what it gives is of the state "unproved" */
 };
+
+/* No source is called so: whose bytes, and whose tables. */
+#define RFS_PROVED_NAME	  "%s healed by %s"
+#define RFS_UNPROVED_NAME "%s unproved by %s"
+#define RFS_GUESSED_NAME  "%s guessed"
 
 struct rfs_merge_policy {
 	bool withhold_stale; /* fill = none: a stale block is not served */
@@ -57,6 +62,12 @@ struct rfs_merge;
 static inline enum rfs_block_state rfs_merge_choice_state(uint32_t value)
 {
 	return (enum rfs_block_state)(value & 15);
+}
+
+/* The number in the state of who gave it. */
+static inline uint32_t rfs_merge_choice_giver(uint32_t value)
+{
+	return value >> 4;
 }
 
 /* -ESTALE if the file of a source is another than when choices were first made,

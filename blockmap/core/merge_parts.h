@@ -35,7 +35,7 @@ static inline const struct rfs_giver *
 rfs_merge_giver_of(const struct rfs_merge *m, uint32_t value)
 {
 	for (size_t k = 0; k < m->ngivers; k++)
-		if (m->givers[k].id == value >> 4)
+		if (m->givers[k].id == rfs_merge_choice_giver(value))
 			return &m->givers[k];
 	return NULL;
 }

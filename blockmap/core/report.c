@@ -77,6 +77,16 @@ uint64_t rfs_report_healed(const struct rfs_report *report)
 	return n;
 }
 
+uint64_t rfs_report_guessed(const struct rfs_report *report)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < report->count; i++)
+		if (rfs_report_is_guess(&report->items[i]))
+			n += report->items[i].range.len;
+	return n;
+}
+
 uint64_t rfs_report_suspect(const struct rfs_report *report)
 {
 	uint64_t n = 0;

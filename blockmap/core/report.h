@@ -31,8 +31,8 @@ struct rfs_report_item {
 	enum rfs_block_state was;
 	/* Who gave it; NULL for unread, lost, hole and local. */
 	const struct rfs_origin *origin;
-	/* Whose tables led there, where the giver's own are lost (rule 5); NULL:
-	 * its own. */
+	/* Whose tables led there, where the giver's own are lost (rule 5); the
+	 * giver itself: a table that nothing leads to, a guess; NULL: its own. */
 	const struct rfs_origin *healed_by;
 	/* Who delivered other bytes there, though they should be the same, and
 	 * was not believed, or the giver itself, whose refcounts deny its
@@ -50,12 +50,33 @@ struct rfs_orphans {
 	bool is_partial; /* tables are lost: some of these are healed, perhaps */
 };
 
+#define RFS_STRAYS_LISTED 16 /* more are counted only */
+
+/* L2 tables of a damaged image that nothing leads to, and the entries of its L1
+ * table that are lost: which belongs where cannot be told. */
+struct rfs_strays {
+	bool is_known;
+	uint64_t lost, tables;
+	/* Of the lost entries, those that follow each other. */
+	struct {
+		uint64_t first, last;
+	} gaps[RFS_STRAYS_LISTED];
+	size_t ngaps;
+	/* Where a table lies in the file, how many clusters it has, and the first
+	 * and the last of its entries that have one. */
+	struct {
+		uint64_t off, clusters, first, last;
+	} items[RFS_STRAYS_LISTED];
+	size_t nitems;
+};
+
 /* Zero it to begin; it owns 'items'. */
 struct rfs_report {
 	struct rfs_report_item *items;
 	size_t count;
 	size_t room;
 	struct rfs_orphans orphans;
+	struct rfs_strays strays;
 };
 
 /* Appends; joined to the last one where they touch and are alike. */
@@ -73,6 +94,14 @@ void rfs_report_totals(const struct rfs_report *report,
 
 /* Bytes that are healed: found by another copy's tables, whatever their state. */
 uint64_t rfs_report_healed(const struct rfs_report *report);
+
+static inline bool rfs_report_is_guess(const struct rfs_report_item *item)
+{
+	return item->healed_by && item->healed_by == item->origin;
+}
+
+/* Those of them that are guessed. */
+uint64_t rfs_report_guessed(const struct rfs_report *report);
 
 /* Bytes of which something says that they should be others. */
 uint64_t rfs_report_suspect(const struct rfs_report *report);

@@ -325,6 +325,8 @@ int rfs_view_report(struct rfs_view *view, struct rfs_report *out,
 	if (r == 0)
 		r = rfs_known_orphans(view->state, view->id, &out->orphans,
 				      err);
+	if (r == 0)
+		r = rfs_known_strays(view->state, view->id, &out->strays, err);
 	return r;
 }
 

@@ -507,7 +507,8 @@ static int find(struct finding *f)
 int rfs_losses_find(struct rfs_reader *disk, const struct rfs_report *report,
 		    struct rfs_losses *ret, struct rfs_error *err)
 {
-	struct rfs_losses out = { .orphans = report->orphans };
+	struct rfs_losses out = { .orphans = report->orphans,
+				  .strays = report->strays };
 	struct finding f = {
 		.disk = disk,
 		.report = report,

@@ -88,6 +88,7 @@ struct rfs_losses {
 	uint64_t overwritten_lost;
 	uint64_t overwritten_stale;
 	struct rfs_orphans orphans;
+	struct rfs_strays strays;
 	bool is_table_partial; /* of the partition table */
 };
 

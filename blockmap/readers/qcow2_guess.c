@@ -8,8 +8,9 @@
  * owner, in bounds, aligned, each to another cluster that is in use once and that
  * nobody claims.  What the guest wrote can look like this too, and a table does not
  * say which part of the disk it maps.  So it is a guess, made only where the site
- * allows it, and used only if one entry is lost and one table is found: that
- * table belongs there.
+ * allows it.  Tables that the operator placed (qcow2_place.c) come first; of the
+ * others one is used only if it is the only one, and one entry is left: it belongs
+ * there.  All others are told as strays.
  *
  * It reads a sector of each such cluster, and the whole of what may be a table.
  */
@@ -19,32 +20,25 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "core/known.h"
+
 #define ENTRIES_LEAST 4 /* fewer say too little */
 
 #define COPIED	 (1ull << 63)
 #define RESERVED 0x3f000000000001feull
 #define ZERO	 1ull
 
-/* One look through the file. */
-struct search {
-	const struct rfs_qcow2_healing *h;
-	const struct rfs_qcow2 *q;
-	const struct rfs_qcow2_census *census;
-	uint8_t *claimed;  /* by a table, or by what a usable copy led to */
-	uint8_t *taken;	   /* by a table that was found, or as one */
-	uint64_t clusters; /* claimed by the tables found */
-	struct rfs_qcow2_guess found;
-};
-
-static bool is_lone(const struct search *s, uint64_t i)
+bool rfs_qcow2_is_lone(const struct rfs_qcow2_search *s, uint64_t cluster)
 {
 	const struct rfs_qcow2_census *c = s->census;
 
-	return i && i < c->clusters && rfs_qcow2_bit(c->counted, i) &&
-	       c->refs[i] == 1 && !rfs_qcow2_bit(s->claimed, i);
+	return cluster && cluster < c->clusters &&
+	       rfs_qcow2_bit(c->counted, cluster) && c->refs[cluster] == 1 &&
+	       !rfs_qcow2_bit(s->claimed, cluster);
 }
 
-static bool makes_sense(const struct search *s, uint64_t entry, uint64_t bitmap)
+static bool makes_sense(const struct rfs_qcow2_search *s, uint64_t entry,
+			uint64_t bitmap)
 {
 	uint64_t host = entry & RFS_QCOW2_OFFSET_MASK;
 
@@ -58,126 +52,159 @@ static bool makes_sense(const struct search *s, uint64_t entry, uint64_t bitmap)
 		return false;
 	if (bitmap & bitmap >> 32)
 		return false;
-	return !host || is_lone(s, host >> s->q->cluster_bits);
+	return !host || rfs_qcow2_is_lone(s, host >> s->q->cluster_bits);
 }
 
-/* What can be read of it.  *ret_entries: those with a cluster of their own. */
-static bool is_table(const struct search *s, const struct rfs_qcow2_table *t,
-		     uint64_t *ret_entries)
+/* What can be read of it. */
+static bool is_table(const struct rfs_qcow2_search *s,
+		     struct rfs_qcow2_looked *l)
 {
-	uint64_t entry, bitmap = 0, n = 0;
+	uint64_t entry, bitmap = 0, size = s->q->entry_size;
 
-	for (uint64_t at = 0; at + s->q->entry_size <= t->len;
-	     at += s->q->entry_size) {
-		if (!rfs_qcow2_table_get(t, at, &entry))
+	for (uint64_t at = 0; at + size <= l->table.len; at += size) {
+		if (!rfs_qcow2_table_get(&l->table, at, &entry))
 			continue;
-		if (s->q->extended && !rfs_qcow2_table_get(t, at + 8, &bitmap))
+		if (s->q->extended &&
+		    !rfs_qcow2_table_get(&l->table, at + 8, &bitmap))
 			continue;
 		if (!makes_sense(s, entry, bitmap))
 			return false;
-		n += (entry & COPIED) != 0;
+		if (!entry)
+			continue;
+		l->first = l->used++ ? l->first : at / size;
+		l->last = at / size;
+		l->owned += (entry & COPIED) != 0;
 	}
-	*ret_entries = n;
 	return true;
 }
 
-static void take(struct search *s, uint64_t i)
+int rfs_qcow2_look_at_table(struct rfs_qcow2_search *s, uint64_t off,
+			    uint64_t len, struct rfs_qcow2_looked *ret,
+			    struct rfs_error *err)
+{
+	struct rfs_qcow2_looked l = { 0 };
+	int r = rfs_qcow2_table_load(s->q->file, off, len, &l.table, err);
+
+	if (r < 0)
+		return r;
+	if (l.table.late)
+		r = rfs_fail(err, ETIMEDOUT, "%s: a table was not read in time",
+			     rfs_reader_name(s->q->file));
+	else if (l.table.len < len || !is_table(s, &l))
+		r = 1;
+	if (r)
+		rfs_qcow2_table_fini(&l.table);
+	else
+		*ret = l;
+	return r;
+}
+
+bool rfs_qcow2_fits_entry(const struct rfs_qcow2_search *s, uint64_t index,
+			  uint64_t last)
+{
+	return (index << s->q->span_bits) + (last << s->q->cluster_bits) <
+	       s->q->header.size;
+}
+
+static void take(struct rfs_qcow2_search *s, uint64_t i)
 {
 	if (rfs_qcow2_bit(s->taken, i))
-		s->found.is_contested = true;
+		s->is_contested = true;
 	rfs_qcow2_set_bit(s->taken, i);
 }
 
-static void take_table(struct search *s, const struct rfs_qcow2_table *t)
+static void take_table(struct rfs_qcow2_search *s,
+		       const struct rfs_qcow2_looked *l)
 {
+	struct rfs_strays *strays = &s->strays;
 	uint64_t entry;
 
-	s->found.table = t->off;
-	s->found.tables++;
-	take(s, t->off >> s->q->cluster_bits);
-	for (uint64_t at = 0; at < t->len; at += s->q->entry_size)
-		if (rfs_qcow2_table_get(t, at, &entry) && entry & COPIED)
+	if (strays->nitems < RFS_STRAYS_LISTED) {
+		size_t k = strays->nitems++;
+
+		strays->items[k].off = l->table.off;
+		strays->items[k].clusters = l->owned;
+		strays->items[k].first = l->first;
+		strays->items[k].last = l->last;
+	}
+	strays->tables++;
+	s->clusters += l->owned;
+	take(s, l->table.off >> s->q->cluster_bits);
+	for (uint64_t at = 0; at < l->table.len; at += s->q->entry_size)
+		if (rfs_qcow2_table_get(&l->table, at, &entry) &&
+		    entry & COPIED)
 			take(s, (entry & RFS_QCOW2_OFFSET_MASK) >>
 					s->q->cluster_bits);
 }
 
-/* 1: it is none. */
-static int look_at(struct search *s, uint64_t off, uint64_t len,
-		   struct rfs_qcow2_table *ret, uint64_t *ret_entries,
-		   struct rfs_error *err)
+static int look_through(struct rfs_qcow2_search *s, struct rfs_error *err)
 {
-	int r = rfs_qcow2_table_load(s->q->file, off, len, ret, err);
-
-	if (r < 0)
-		return r;
-	if (ret->late)
-		r = rfs_fail(err, ETIMEDOUT, "%s: a table was not read in time",
-			     rfs_reader_name(s->q->file));
-	else if (ret->len < len || !is_table(s, ret, ret_entries))
-		r = 1;
-	if (r)
-		rfs_qcow2_table_fini(ret);
-	return r;
-}
-
-static int look_through(struct search *s, struct rfs_error *err)
-{
-	struct rfs_qcow2_table t;
-	uint64_t entries;
+	struct rfs_qcow2_looked l;
 	int r = 0;
 
 	for (uint64_t i = 1; i < s->census->clusters && r >= 0; i++) {
 		uint64_t off = i << s->q->cluster_bits;
 
-		if (!is_lone(s, i))
+		if (!rfs_qcow2_is_lone(s, i))
 			continue;
-		r = look_at(s, off, RFS_SECTOR, &t, &entries, err);
+		r = rfs_qcow2_look_at_table(s, off, RFS_SECTOR, &l, err);
 		if (r)
 			continue;
-		rfs_qcow2_table_fini(&t);
-		r = look_at(s, off, s->q->cluster_size, &t, &entries, err);
+		rfs_qcow2_table_fini(&l.table);
+		r = rfs_qcow2_look_at_table(s, off, s->q->cluster_size, &l,
+					    err);
 		if (r)
 			continue;
-		if (entries >= ENTRIES_LEAST) {
-			take_table(s, &t);
-			s->clusters += entries;
-		}
-		rfs_qcow2_table_fini(&t);
+		if (l.owned >= ENTRIES_LEAST)
+			take_table(s, &l);
+		rfs_qcow2_table_fini(&l.table);
 	}
 	return r < 0 ? r : 0;
 }
 
-/* Entries of the L1 table that neither it nor a copy tells. */
-static void count_lost(struct search *s)
+/* Neither the table nor a copy tells it. */
+static bool is_untold(const struct rfs_qcow2_search *s, uint64_t i)
 {
-	struct rfs_qcow2 *q = s->h->q;
-	uint64_t n = (q->header.size - 1) / (1ull << q->span_bits) + 1, off;
+	uint64_t off;
+	enum rfs_qcow2_kind kind = rfs_qcow2_l1_entry(s->q, i, &off);
 
-	for (uint64_t i = 0; i < n && i < q->l1.len / 8; i++) {
-		enum rfs_qcow2_kind kind = rfs_qcow2_l1_entry(q, i, &off);
-		bool is_told = !rfs_qcow2_is_l1_lost(q, kind, s->census);
+	if (!rfs_qcow2_is_l1_lost(s->q, kind, s->census))
+		return false;
+	for (size_t k = 0; k < s->h->nwitnesses; k++) {
+		const struct rfs_qcow2_judged *w = &s->h->witnesses[k];
 
-		for (size_t k = 0; k < s->h->nwitnesses; k++) {
-			const struct rfs_qcow2_judged *w = &s->h->witnesses[k];
-
-			is_told = is_told ||
-				  (rfs_qcow2_is_usable(w) &&
-				   i < w->q->l1.len / 8 && w->tables[i]);
-		}
-		if (is_told)
-			continue;
-		s->found.index = i;
-		s->found.lost++;
+		if (rfs_qcow2_is_usable(w) && i < w->q->l1.len / 8 &&
+		    w->tables[i])
+			return false;
 	}
+	return true;
 }
 
-static int make_maps(struct search *s, struct rfs_error *err)
+static int find_lost(struct rfs_qcow2_search *s, struct rfs_error *err)
+{
+	uint64_t n = ((s->q->header.size - 1) >> s->q->span_bits) + 1;
+
+	s->entries = rfs_qcow2_min(n, s->q->l1.len / 8);
+	s->lost = calloc(1, s->entries / 8 + 1);
+	if (!s->lost)
+		return rfs_no_memory(err);
+	for (uint64_t i = 0; i < s->entries && s->q->header.size; i++)
+		if (is_untold(s, i)) {
+			rfs_qcow2_set_bit(s->lost, i);
+			s->nlost++;
+		}
+	return 0;
+}
+
+static int make_maps(struct rfs_qcow2_search *s, struct rfs_error *err)
 {
 	uint64_t room = s->census->clusters / 8 + 1;
 
 	s->claimed = malloc(room);
 	s->taken = calloc(1, room);
-	if (!s->claimed || !s->taken)
+	s->found.tables = calloc(s->entries + 1, sizeof(*s->found.tables));
+	s->found.count = s->entries;
+	if (!s->claimed || !s->taken || !s->found.tables)
 		return rfs_no_memory(err);
 	memcpy(s->claimed, s->census->claimed, room);
 	for (size_t k = 0; k < s->h->nwitnesses; k++) {
@@ -189,48 +216,104 @@ static int make_maps(struct search *s, struct rfs_error *err)
 	return 0;
 }
 
-static void note(const struct search *s)
+/* Which entries are left, those that follow each other as one. */
+static void tell_lost(struct rfs_qcow2_search *s)
 {
-	const struct rfs_qcow2_guess *g = &s->found;
+	struct rfs_strays *to = &s->strays;
 
+	to->is_known = true;
+	to->lost = s->nlost;
+	for (uint64_t i = 0; i < s->entries; i++) {
+		if (!rfs_qcow2_bit(s->lost, i))
+			continue;
+		if (to->ngaps && to->gaps[to->ngaps - 1].last + 1 == i) {
+			to->gaps[to->ngaps - 1].last = i;
+		} else if (to->ngaps < RFS_STRAYS_LISTED) {
+			to->gaps[to->ngaps].first = i;
+			to->gaps[to->ngaps++].last = i;
+		}
+	}
+}
+
+static void note(const struct rfs_qcow2_search *s, bool is_used)
+{
 	rfs_notes_add(
 		s->h->notes,
 		"%s: %" PRIu64 " of the entries of its L1 table are lost "
 		"and no copy tells them; %" PRIu64
 		" L2 tables were found that nothing leads to, with %" PRIu64
 		" clusters (%" PRIu64 " bytes): %s",
-		rfs_reader_name(s->q->file), g->lost, g->tables, s->clusters,
+		rfs_reader_name(s->q->file), s->nlost + is_used,
+		s->strays.tables, s->clusters,
 		s->clusters << s->q->cluster_bits,
-		rfs_qcow2_is_guess(g)
-			? "guessed to belong together"
+		is_used ? "guessed to belong together"
 			: "what belongs where cannot be told, and none is "
-			  "used");
+			  "used; rescuefs status lists them, and 'table' in "
+			  "the disk's section of the site file places one");
+}
+
+/* What is left once the operator's are placed. */
+static int guess(struct rfs_qcow2_search *s, struct rfs_error *err)
+{
+	int used = 0, r = look_through(s, err);
+
+	if (r == 0 && s->nlost == 1 && s->strays.tables == 1 &&
+	    !s->is_contested)
+		used = rfs_qcow2_place_guess(s, err);
+	if (r < 0 || used < 0)
+		return r < 0 ? r : used;
+	note(s, used);
+	if (used)
+		s->strays.tables = s->strays.nitems = 0;
+	return 0;
+}
+
+static int keep_strays(struct rfs_qcow2_search *s, struct rfs_error *err)
+{
+	tell_lost(s);
+	if (!s->h->state || !s->h->object)
+		return 0;
+	return rfs_keep_strays(s->h->state, s->h->object, &s->strays, err);
+}
+
+static int search_all(struct rfs_qcow2_search *s, struct rfs_error *err)
+{
+	int r = find_lost(s, err);
+
+	if (r < 0 || (!s->nlost && !s->h->nplaces))
+		return r;
+	r = make_maps(s, err);
+	if (r == 0)
+		r = rfs_qcow2_place_tables(s, err);
+	if (r == 0 && s->h->may_guess && s->nlost) {
+		r = guess(s, err);
+		if (r == 0)
+			r = keep_strays(s, err);
+	}
+	return r;
 }
 
 static int search(struct rfs_qcow2_healing *h, struct rfs_qcow2_guess *ret,
 		  struct rfs_error *err)
 {
-	struct search s = { .h = h, .q = h->q };
+	struct rfs_qcow2_search s = { .h = h, .q = h->q };
 	int r = rfs_qcow2_census_get(h->q, &s.census, err);
 
 	for (size_t k = 0; k < h->nwitnesses && r == 0; k++)
 		r = rfs_qcow2_judge(h, k, err);
 	if (r == -EFBIG)
 		return 0;
-	if (r < 0)
-		return r;
-	count_lost(&s);
-	if (s.found.lost) {
-		r = make_maps(&s, err);
-		if (r == 0)
-			r = look_through(&s, err);
-		if (r == 0)
-			note(&s);
-	}
+	if (r == 0)
+		r = rfs_qcow2_keep_orphans(h, err);
+	if (r == 0)
+		r = search_all(&s, err);
 	free(s.claimed);
 	free(s.taken);
+	free(s.lost);
 	if (r == 0)
 		*ret = s.found;
+	else
+		free(s.found.tables);
 	return r;
 }
 
@@ -263,6 +346,7 @@ int rfs_qcow2_guess_entry(struct rfs_qcow2_healing *h, uint64_t guest,
 			  struct rfs_error *err)
 {
 	uint64_t span = 1ull << h->q->span_bits;
+	uint64_t index = guest >> h->q->span_bits;
 	struct rfs_qcow2_guess g;
 	struct rfs_qcow2_l2 *l2;
 	int r = get_guess(h, &g, err);
@@ -270,11 +354,10 @@ int rfs_qcow2_guess_entry(struct rfs_qcow2_healing *h, uint64_t guest,
 	guest &= ~(h->q->cluster_size - 1);
 	*ret = (struct rfs_qcow2_entry){ .kind = RFS_QCOW2_UNKNOWN };
 	*ret_len = span - (guest & (span - 1));
-	if (r < 0 || !rfs_qcow2_is_guess(&g) ||
-	    guest >> h->q->span_bits != g.index)
+	if (r < 0 || index >= g.count || !g.tables[index])
 		return r;
 	*ret_len = h->q->cluster_size;
-	r = rfs_qcow2_l2_get(h->q, g.table, &l2, err);
+	r = rfs_qcow2_l2_get(h->q, g.tables[index], &l2, err);
 	if (r < 0)
 		return r;
 	*ret = rfs_qcow2_l2_entry(h->q, &l2->table, guest);

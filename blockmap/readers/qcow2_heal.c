@@ -378,11 +378,16 @@ int rfs_qcow2_healing_new(const struct rfs_qcow2_healing_config *config,
 	h->q = q;
 	h->state = config->state;
 	h->notes = config->notes;
+	h->may_guess = config->may_guess;
 	h->may_move = copy_text(config->may_move, &failed);
 	h->object = copy_text(config->object, &failed);
 	h->nwitnesses = config->nwitnesses;
 	for (size_t k = 0; k < h->nwitnesses; k++)
 		h->witnesses[k].spec = config->witnesses[k];
+	h->places = calloc(config->nplaces + 1, sizeof(*h->places));
+	failed = failed || !h->places;
+	for (; h->places && h->nplaces < config->nplaces; h->nplaces++)
+		h->places[h->nplaces] = config->places[h->nplaces];
 	if (failed) {
 		rfs_qcow2_healing_unref(h);
 		return rfs_no_memory(err);
@@ -408,6 +413,8 @@ struct rfs_qcow2_healing *rfs_qcow2_healing_unref(struct rfs_qcow2_healing *h)
 	}
 	rfs_reader_unref(h->image);
 	free(h->may_move);
+	free(h->places);
+	free(h->guess.tables);
 	free(h->object);
 	pthread_mutex_destroy(&h->lock);
 	pthread_cond_destroy(&h->judged);

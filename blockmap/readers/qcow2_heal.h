@@ -27,25 +27,22 @@ struct rfs_qcow2_judged {
 	uint8_t *fixed;	  /* clusters that the copy has in use for good */
 };
 
-/* What looking for L2 tables in the file came to. */
+/* Where tables that nothing leads to are taken to belong. */
 struct rfs_qcow2_guess {
 	bool is_made;
-	uint64_t lost, index;	/* entries of the L1 table; the last of them */
-	uint64_t tables, table; /* found; where the last of them lies */
-	bool is_contested;	/* two of them claim the same */
+	/* For each L1 entry where its table lies; 0: nobody knows.  NULL: none. */
+	uint64_t *tables;
+	uint64_t count;
 };
-
-/* One table for one entry. */
-static inline bool rfs_qcow2_is_guess(const struct rfs_qcow2_guess *g)
-{
-	return g->lost == 1 && g->tables == 1 && !g->is_contested;
-}
 
 struct rfs_qcow2_healing {
 	atomic_uint refs;
 	struct rfs_reader *image;
 	struct rfs_qcow2 *q; /* of 'image' */
 	char *may_move;
+	struct rfs_qcow2_place *places;
+	size_t nplaces;
+	bool may_guess;
 	struct rfs_state *state;
 	char *object;
 	struct rfs_notes *notes;
@@ -115,6 +112,51 @@ int rfs_qcow2_heal_entry(const struct rfs_qcow2_healer *healer, uint64_t guest,
 int rfs_qcow2_guess_entry(struct rfs_qcow2_healing *h, uint64_t guest,
 			  struct rfs_qcow2_entry *ret, uint64_t *ret_len,
 			  struct rfs_error *err);
+
+/* One look for tables that nothing leads to (qcow2_guess.c, qcow2_place.c). */
+struct rfs_qcow2_search {
+	struct rfs_qcow2_healing *h;
+	struct rfs_qcow2 *q;
+	const struct rfs_qcow2_census *census;
+	uint8_t *
+		claimed; /* by a table, by what a usable copy led to, or placed */
+	uint8_t *taken;	  /* by a table that was found, or as one */
+	uint8_t *lost;	  /* entries of the L1 table that nobody tells */
+	uint64_t entries; /* of the L1 table */
+	uint64_t nlost, clusters; /* left; of the tables found */
+	bool is_contested;	  /* two of the tables found claim the same */
+	struct rfs_strays strays;
+	struct rfs_qcow2_guess found;
+};
+
+/* What may be an L2 table. */
+struct rfs_qcow2_looked {
+	struct rfs_qcow2_table table;
+	uint64_t owned;	      /* entries that are a cluster's only owner */
+	uint64_t used;	      /* that are not zero, those among them */
+	uint64_t first, last; /* of the used ones */
+};
+
+/* Loads the first 'len' bytes of it.  1: it is none; then *ret holds nothing. */
+int rfs_qcow2_look_at_table(struct rfs_qcow2_search *s, uint64_t off,
+			    uint64_t len, struct rfs_qcow2_looked *ret,
+			    struct rfs_error *err);
+/* In use once, and claimed by nobody. */
+bool rfs_qcow2_is_lone(const struct rfs_qcow2_search *s, uint64_t cluster);
+/* As the table of that L1 entry it maps nothing beyond the end of the disk. */
+bool rfs_qcow2_fits_entry(const struct rfs_qcow2_search *s, uint64_t index,
+			  uint64_t last);
+
+/* Takes the tables that the operator placed, and marks what they claim. */
+int rfs_qcow2_place_tables(struct rfs_qcow2_search *s, struct rfs_error *err);
+/* The one table for the one entry, unless the state has it otherwise.  1: so it is
+ * taken. */
+int rfs_qcow2_place_guess(struct rfs_qcow2_search *s, struct rfs_error *err);
+/* Forgets in the state which tables were placed. */
+int rfs_qcow2_forget_places(struct rfs_qcow2_healing *h, struct rfs_error *err);
+
+/* Keeps the count of orphans, where it was made. */
+int rfs_qcow2_keep_orphans(struct rfs_qcow2_healing *h, struct rfs_error *err);
 
 /* What an entry of the L1 table says is nothing.  A table of zeros is taken for
  * lost if clusters are in use that nobody claims. */

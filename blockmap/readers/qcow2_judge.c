@@ -652,10 +652,14 @@ int rfs_qcow2_forget_verdicts(struct rfs_qcow2_healing *h,
 	}
 	if (r == 0 && h->state)
 		r = rfs_forget_orphans(h->state, h->object, err);
+	if (r == 0 && h->state)
+		r = rfs_forget_strays(h->state, h->object, err);
+	if (r == 0 && h->state)
+		r = rfs_qcow2_forget_places(h, err);
 	return r;
 }
 
-static int keep_orphans(struct rfs_qcow2_healing *h, struct rfs_error *err)
+int rfs_qcow2_keep_orphans(struct rfs_qcow2_healing *h, struct rfs_error *err)
 {
 	struct rfs_orphans orphans;
 
@@ -702,7 +706,7 @@ static int judge(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
 	if (r == -EFBIG)
 		return 0;
 	if (r == 0)
-		r = keep_orphans(h, err);
+		r = rfs_qcow2_keep_orphans(h, err);
 	if (r < 0)
 		return r;
 	r = open_witness(w, &reason);

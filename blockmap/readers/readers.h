@@ -115,6 +115,14 @@ struct rfs_qcow2_witness {
 	void *data; /* outlives the reader */
 };
 
+/* Where the operator says that an L2 table belongs. */
+struct rfs_qcow2_place {
+	uint64_t index; /* of an entry of the L1 table */
+	uint64_t off;	/* of the L2 table in the file, in bytes */
+};
+
+#define RFS_QCOW2_PLACE_MAX ((32u << 20) / 8) /* entries of an L1 table */
+
 struct rfs_qcow2_healing_config {
 	struct rfs_reader *image;		   /* of rfs_qcow2_open */
 	const struct rfs_qcow2_witness *witnesses; /* freshest first; copied */
@@ -122,6 +130,10 @@ struct rfs_qcow2_healing_config {
 	/* Its host may let go of clusters (discard), or nothing tells whether it
 	 * does: then nothing is proved.  A text says which; NULL: it does not. */
 	const char *may_move;
+	/* By hand; copied.  Each is checked before it is used. */
+	const struct rfs_qcow2_place *places;
+	size_t nplaces;
+	bool may_guess; /* tables that nothing leads to may be looked for */
 	/* Where verdicts are kept, so that a view does not change with them (P4).
 	 * NULL: they live as long as the image. */
 	struct rfs_state *state;
@@ -152,10 +164,10 @@ int rfs_qcow2_healed_open(struct rfs_qcow2_healing *healing, size_t witness,
 			  bool proved, struct rfs_reader **ret,
 			  struct rfs_error *err);
 
-/* The image's disk where its L1 table is lost and no witness tells, by L2 tables
- * that are found in the file: guesses.  It looks through all of the file's
- * unclaimed clusters when first asked for something, and gives nothing unless one
- * entry is lost and one table is found. */
+/* The image's disk where its L1 table is lost and no witness tells: by L2 tables
+ * that the operator placed, and by one that is found in the file, if one entry and
+ * one table are left.  Looking for them reads of all unclaimed clusters, when first
+ * asked for something; what was found is kept as the disk's strays. */
 int rfs_qcow2_guessed_open(struct rfs_qcow2_healing *healing,
 			   struct rfs_reader **ret, struct rfs_error *err);
 

@@ -12,7 +12,7 @@
 
 #include "core/cleanup.h"
 #include "core/mapfile.h"
-#include "readers/readers.h"
+#include "site/strays.h"
 
 #define LISTED_MAX 256 /* ranges in a mapfile's comment */
 
@@ -133,28 +133,38 @@ static void put_totals(FILE *out, const struct rfs_report *report)
 	fprintf(out,
 		"},\n  \"overwritten\": {\"stale\": %" PRIu64
 		", \"lost\": %" PRIu64 "},\n  \"healed\": %" PRIu64
-		",\n  \"suspect\": %" PRIu64 ",\n",
+		",\n  \"guessed\": %" PRIu64 ",\n  \"suspect\": %" PRIu64 ",\n",
 		was[RFS_STALE] + was[RFS_UNPROVED], was[RFS_LOST],
-		rfs_report_healed(report), rfs_report_suspect(report));
+		rfs_report_healed(report), rfs_report_guessed(report),
+		rfs_report_suspect(report));
 }
 
-/* Clusters that nobody claims, where they were counted, now or before. */
-static void put_orphans(FILE *out, struct rfs_view *view,
-			struct rfs_orphans orphans)
+/* Clusters that nobody claims, where they were counted. */
+static void put_orphans(FILE *out, const struct rfs_orphans *orphans)
 {
-	const struct rfs_candidate *c;
-	size_t n = rfs_view_candidates(view, &c);
-
-	for (size_t i = 0; i < n; i++)
-		if (c[i].reader &&
-		    rfs_qcow2_find_orphans(c[i].reader, false, &orphans))
-			break;
-	if (orphans.is_known)
+	if (orphans->is_known)
 		fprintf(out,
 			"  \"orphans\": {\"clusters\": %" PRIu64
 			", \"bytes\": %" PRIu64 ", \"partial\": %s},\n",
-			orphans.clusters, orphans.bytes,
-			orphans.is_partial ? "true" : "false");
+			orphans->clusters, orphans->bytes,
+			orphans->is_partial ? "true" : "false");
+}
+
+static int put_strays(FILE *out, const struct rfs_strays *strays,
+		      struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *text = NULL;
+	json_t *json;
+
+	if (!strays->is_known)
+		return 0;
+	json = rfs_strays_json(strays);
+	text = json ? json_dumps(json, JSON_PRESERVE_ORDER) : NULL;
+	json_decref(json);
+	if (!text)
+		return rfs_no_memory(err);
+	fprintf(out, RFS_DISK_JSON_STRAYS "%s,\n", text);
+	return 0;
 }
 
 static int put_extent(FILE *out, const struct rfs_report_item *item,
@@ -175,7 +185,7 @@ static int put_extent(FILE *out, const struct rfs_report_item *item,
 	if (item->healed_by) {
 		fputs(", \"healed\": ", out);
 		r = put_string(out, origin_name(item->healed_by), err);
-		if (item->healed_by == item->origin)
+		if (rfs_report_is_guess(item))
 			fputs(", \"guessed\": true", out);
 	}
 	if (item->suspect && r == 0) {
@@ -234,7 +244,10 @@ static int put_document(FILE *out, struct rfs_view *view, const char *name,
 	if (r < 0)
 		return r;
 	put_totals(out, report);
-	put_orphans(out, view, report->orphans);
+	put_orphans(out, &report->orphans);
+	r = put_strays(out, &report->strays, err);
+	if (r < 0)
+		return r;
 	r = put_extents(out, report, err);
 	if (r < 0)
 		return r;
@@ -273,9 +286,9 @@ static void tell_healed(const struct rfs_report *report, FILE *out)
 			continue;
 		fprintf(out, "  0x%08" PRIX64 "  0x%08" PRIX64 "  by %s%s\n",
 			item->range.off, item->range.len, item->healed_by->name,
-			item->healed_by == item->origin ? ", guessed"
-			: item->state == RFS_UNPROVED	? ", unproved"
-							: "");
+			rfs_report_is_guess(item)     ? ", guessed"
+			: item->state == RFS_UNPROVED ? ", unproved"
+						      : "");
 	}
 	if (n > LISTED_MAX)
 		fprintf(out, "  and %zu more, in the JSON\n", n - LISTED_MAX);

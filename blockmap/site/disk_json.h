@@ -8,8 +8,12 @@
 #include "core/view.h"
 #include "site/site.h"
 
-/* {"disk", "size", "sources", "totals", "overwritten", "extents"}; bytes,
- * ordered, without gaps.  'name' as in the tree. */
+/* How the line of tables that nothing leads to begins. */
+#define RFS_DISK_JSON_STRAYS "  \"strays\": "
+
+/* {"disk", "size", "sources", "totals", "overwritten", "healed", "guessed",
+ * "suspect", "orphans", "strays", "extents"}; bytes, ordered, without gaps; the two
+ * before the last only where they are known.  'name' as in the tree. */
 int rfs_disk_json(struct rfs_view *view, const char *name, FILE *out,
 		  struct rfs_error *err);
 

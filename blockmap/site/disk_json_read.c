@@ -11,6 +11,7 @@
 #include "core/cleanup.h"
 #include "site/disk_json.h"
 #include "site/json_text.h"
+#include "site/strays.h"
 
 struct reading {
 	FILE *in;
@@ -42,6 +43,19 @@ static void take_orphans(const char *line, struct rfs_orphans *ret)
 	ret->is_partial = strcmp(how, "true") == 0;
 }
 
+static void take_strays(const char *line, struct rfs_strays *ret)
+{
+	const size_t len = strlen(RFS_DISK_JSON_STRAYS);
+	json_t *json;
+
+	if (strncmp(line, RFS_DISK_JSON_STRAYS, len) != 0)
+		return;
+	/* A comma stands behind it. */
+	json = json_loads(line + len, JSON_DISABLE_EOF_CHECK, NULL);
+	rfs_strays_read(json, ret);
+	json_decref(json);
+}
+
 /* The document's lines up to its extents. */
 static int skip_head(struct reading *rd, struct rfs_error *err)
 {
@@ -51,6 +65,7 @@ static int skip_head(struct reading *rd, struct rfs_error *err)
 
 	while (getline(&line, &room, rd->in) >= 0) {
 		take_orphans(line, &rd->report->orphans);
+		take_strays(line, &rd->report->strays);
 		if (strncmp(line, mark, sizeof(mark) - 1) == 0) {
 			/* "]" on the same line: there is none. */
 			if (line[sizeof(mark) - 1] == ']')

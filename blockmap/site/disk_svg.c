@@ -64,9 +64,15 @@ char *rfs_key_text(const struct rfs_disk *disk,
 			     as_of == RFS_TIME_UNKNOWN ? "" : age);
 		break;
 	case RFS_UNPROVED:
-		n = asprintf(&text, "unproved, from %s%s%s", name,
-			     by ? ", healed by the tables of " : "",
-			     by ? by : "");
+		if (by && key->healed_by == key->origin)
+			n = asprintf(&text,
+				     "guessed, from %s, by tables that nothing "
+				     "leads to",
+				     name);
+		else
+			n = asprintf(&text, "unproved, from %s%s%s", name,
+				     by ? ", healed by the tables of " : "",
+				     by ? by : "");
 		break;
 	case RFS_FRESH:
 		n = asprintf(&text, "%s, from %s%s%s%s%s",

@@ -9,6 +9,7 @@
 #include "core/cleanup.h"
 #include "site/json_text.h"
 #include "site/losses_text.h"
+#include "site/strays.h"
 
 struct document {
 	FILE *out;
@@ -138,6 +139,8 @@ static int put_head(struct document *d)
 				  rfs_json_number(l->overwritten_lost)));
 	if (r == 0)
 		r = put(d, ",\n  \"orphans\": ", rfs_json_orphans(&l->orphans));
+	if (r == 0)
+		r = put(d, ",\n  \"strays\": ", rfs_strays_json(&l->strays));
 	return r;
 }
 

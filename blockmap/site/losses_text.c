@@ -9,6 +9,7 @@
 #include "core/cleanup.h"
 #include "core/format.h"
 #include "site/names.h"
+#include "site/strays.h"
 
 #define SOURCE_ROOM 120
 
@@ -365,6 +366,7 @@ int rfs_losses_text(const struct rfs_disk *disk,
 		r = put_sum(losses, (enum rfs_loss_state)s, out, err);
 	put_overwritten(losses, out);
 	put_orphans(&losses->orphans, out);
+	rfs_strays_text(&losses->strays, "", out);
 	put_unread(losses, name, out);
 	if (r == 0)
 		r = put_alarms(disk, losses, out, err);

@@ -15,7 +15,7 @@ int rfs_losses_text(const struct rfs_disk *disk,
 		    struct rfs_error *err);
 
 /* {"disk", "size", "sources", "matters", "unread", "overwritten", "orphans",
- * "sums", "volumes", "alarms", "losses"}; bytes. */
+ * "strays", "sums", "volumes", "alarms", "losses"}; bytes. */
 int rfs_losses_json(const struct rfs_disk *disk,
 		    const struct rfs_losses *losses, FILE *out,
 		    struct rfs_error *err);

@@ -106,7 +106,8 @@ int rfs_manifest_json(const struct rfs_manifest *m, FILE *out,
 		m->digests->md5, "sha512", m->digests->sha512, "file",
 		file_of(m), "zeroed", rfs_json_number(m->zeroed), "minimum",
 		rfs_json_text(m->minimum), "totals", totals_of(m), "healed",
-		rfs_json_number(rfs_report_healed(m->report)), "sources",
+		rfs_json_number(rfs_report_healed(m->report)), "guessed",
+		rfs_json_number(rfs_report_guessed(m->report)), "sources",
 		sources_of(m), "losses", losses);
 	r = root ? rfs_json_dump(root, &text, err) : rfs_no_memory(err);
 	if (r == 0 && (fputs(text, out) < 0 || fflush(out) != 0))

@@ -25,6 +25,12 @@ static enum rfs_heal policy_of(struct rfs_opener *op,
 	return rfs_opener_inventory(op)->site->heal;
 }
 
+/* L2 tables that were placed by hand. */
+static size_t placed(const struct rfs_disk *disk)
+{
+	return disk->rule ? disk->rule->tables.count : 0;
+}
+
 /* Another copy of the same disk, and not of the same bytes: those are read as
  * one file anyway. */
 static bool is_other(const struct rfs_disk *disk, size_t at, size_t k)
@@ -102,7 +108,7 @@ static int add_guess(struct rfs_opener *op, const struct rfs_copy *copy,
 				   .is_unproved = true };
 	int r;
 
-	if (asprintf(&name, "%s guessed", copy->source->origin.name) < 0) {
+	if (asprintf(&name, RFS_GUESSED_NAME, copy->source->origin.name) < 0) {
 		name = NULL;
 		return rfs_no_memory(err);
 	}
@@ -115,14 +121,16 @@ static int add_way(struct rfs_opener *op, const struct rfs_copy *copy,
 		   const struct rfs_qcow2_witness *w, size_t index, bool proved,
 		   struct rfs_opener_healed *list, struct rfs_error *err)
 {
+	const char *own = copy->source->origin.name;
 	RFS_CLEANUP_FREE char *name = NULL;
 	struct rfs_healed item = { .candidate = at,
 				   .healed_by = w->origin,
 				   .is_unproved = !proved };
 	int r;
 
-	if (asprintf(&name, "%s %s by %s", copy->source->origin.name,
-		     proved ? "healed" : "unproved", w->origin->name) < 0) {
+	r = proved ? asprintf(&name, RFS_PROVED_NAME, own, w->origin->name)
+		   : asprintf(&name, RFS_UNPROVED_NAME, own, w->origin->name);
+	if (r < 0) {
 		name = NULL;
 		return rfs_no_memory(err);
 	}
@@ -141,6 +149,10 @@ static int add_ways(struct rfs_opener *op, const struct rfs_disk *disk,
 		.witnesses = witnesses,
 		.nwitnesses = n,
 		.may_move = may_move(disk),
+		.places = disk->rule ? disk->rule->tables.items : NULL,
+		.nplaces = placed(disk),
+		.may_guess = policy_of(op, disk) == RFS_HEAL_GUESSED &&
+			     rfs_qcow2_has_lost_l1(image),
 		.state = rfs_opener_state(op),
 		.object = disk->id,
 		.notes = &rfs_opener_inventory(op)->site->notes,
@@ -160,8 +172,7 @@ static int add_ways(struct rfs_opener *op, const struct rfs_disk *disk,
 		if (policy_of(op, disk) != RFS_HEAL_PROVED)
 			r = add_way(op, copy, at, healing, &witnesses[k], k,
 				    false, list, err);
-	if (r == 0 && policy_of(op, disk) == RFS_HEAL_GUESSED &&
-	    rfs_qcow2_has_lost_l1(image))
+	if (r == 0 && (config.may_guess || config.nplaces))
 		r = add_guess(op, copy, at, healing, list, err);
 	rfs_qcow2_healing_unref(healing);
 	return r;
@@ -186,7 +197,11 @@ static int heal_header(struct rfs_opener *op, const struct rfs_disk *disk,
 static bool offer_guess(struct rfs_opener *op, const struct rfs_disk *disk,
 			struct rfs_reader *image)
 {
-	if (!image || !rfs_qcow2_has_lost_l1(image))
+	if (!image)
+		return false;
+	if (placed(disk))
+		return true;
+	if (!rfs_qcow2_has_lost_l1(image))
 		return false;
 	if (policy_of(op, disk) == RFS_HEAL_GUESSED)
 		return true;

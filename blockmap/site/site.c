@@ -185,6 +185,7 @@ static void fini_rule(struct rfs_disk_rule *rule)
 	free(rule->format);
 	free(rule->map_source);
 	free(rule->mapfile);
+	free(rule->tables.items);
 }
 
 void rfs_site_fini(struct rfs_site *site)

@@ -19,6 +19,7 @@
 #include "core/reader.h"
 #include "core/store.h"
 #include "readers/nbd.h"
+#include "readers/readers.h"
 
 struct rfs_worker;
 
@@ -101,6 +102,10 @@ struct rfs_disk_rule {
 	int lost;      /* enum rfs_lost, or -1 for the site's */
 	int fill;      /* enum rfs_fill, or -1 for the site's */
 	int heal;      /* enum rfs_heal, or -1 for the site's */
+	struct {
+		struct rfs_qcow2_place *items;
+		size_t count, room;
+	} tables; /* L2 tables placed by hand */
 };
 
 /* "[export NAME]": which disk an export of an NBD server is. */

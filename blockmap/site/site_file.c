@@ -92,7 +92,7 @@ static const char *section_keys(enum section section)
 		 "ceph_conf "
 		 "ceph_user ceph_keyring"),
 		("prefer format backing_format mapfile lost fill heal password "
-		 "password_file"),
+		 "password_file table"),
 		"disk",
 		"file format md5 sha256 sha512"
 	};
@@ -125,6 +125,9 @@ static int see_key(struct parse *p, const char *key)
 {
 	if (!rfs_words_has(section_keys(p->section), key))
 		return refuse_key(p, key);
+	/* The one that may be said for each of many. */
+	if (!strcmp(key, "table"))
+		return 0;
 	for (size_t i = 0; i < p->nseen; i++)
 		if (!strcmp(p->seen[i], key))
 			return FAIL(p, p->line, "'%s' is said twice", key);
@@ -317,6 +320,50 @@ static int mapfile_key(struct parse *p, struct rfs_disk_rule *rule,
 	return rule->map_source && rule->mapfile ? 0 : no_memory(p);
 }
 
+/* False: there is no number, or it is too large.  *at is moved behind it. */
+static bool take_number(const char **at, uint64_t *ret)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)**at))
+		return false;
+	errno = 0;
+	*ret = strtoull(*at, &end, 0);
+	*at = end;
+	return errno == 0;
+}
+
+/* "INDEX OFFSET". */
+static int table_key(struct parse *p, struct rfs_disk_rule *rule,
+		     const char *value)
+{
+	struct rfs_qcow2_place place;
+	const char *at = value;
+
+	if (!take_number(&at, &place.index) || !isblank((unsigned char)*at))
+		at = "?";
+	at += strspn(at, " \t");
+	if (!take_number(&at, &place.off) || *at ||
+	    place.index >= RFS_QCOW2_PLACE_MAX || !place.off ||
+	    place.off % RFS_SECTOR || place.off > RFS_SIZE_MAX)
+		return FAIL(p, p->line,
+			    "table = %s: must be the index of an L1 entry and "
+			    "the offset of its L2 table in the image, in "
+			    "bytes",
+			    value);
+	for (size_t i = 0; i < rule->tables.count; i++)
+		if (rule->tables.items[i].index == place.index ||
+		    rule->tables.items[i].off == place.off)
+			return FAIL(p, p->line,
+				    "table = %s: that entry or that table is "
+				    "said twice",
+				    value);
+	if (RFS_VEC_ROOM(&rule->tables) < 0)
+		return no_memory(p);
+	rule->tables.items[rule->tables.count++] = place;
+	return 0;
+}
+
 /* What was written in its place may be a password: it is not printed. */
 static int password_key(struct parse *p, struct rfs_disk_rule *rule,
 			const char *key, const char *value)
@@ -346,6 +393,8 @@ static int disk_key(struct parse *p, const char *key, const char *value)
 		return prefer_key(p, rule, value);
 	if (!strcmp(key, "mapfile"))
 		return mapfile_key(p, rule, value);
+	if (!strcmp(key, "table"))
+		return table_key(p, rule, value);
 	if (!strcmp(key, "format")) {
 		int r = choose(p, key, value,
 			       "raw qcow2 qcow vmdk vdi vhdx luks qcow2-luks");

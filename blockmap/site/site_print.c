@@ -2,6 +2,7 @@
 /* A site written back as a site file: what --write gives. */
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +167,9 @@ static void print_rule(const struct rfs_site *site,
 	if (rule->heal >= 0)
 		fprintf(out, "heal   = %s\n",
 			rfs_heal_name((enum rfs_heal)rule->heal));
+	for (size_t i = 0; i < rule->tables.count; i++)
+		fprintf(out, "table = %" PRIu64 " %" PRIu64 "\n",
+			rule->tables.items[i].index, rule->tables.items[i].off);
 	if (rule->lost >= 0)
 		fprintf(out, "lost   = %s\n", lost_name(rule->lost));
 }

@@ -13,6 +13,7 @@
 #include "readers/rescue.h"
 #include "readers/worker.h"
 #include "site/given_json.h"
+#include "site/strays.h"
 
 static void set_bytes(json_t *object, const char *key, uint64_t bytes)
 {
@@ -59,6 +60,7 @@ static json_t *disk_json(const struct looking *l, const struct rfs_disk *disk)
 	struct rfs_error why = RFS_ERROR_INIT;
 	struct rfs_known known = { 0 };
 	struct rfs_orphans orphans = { 0 };
+	struct rfs_strays strays = { 0 };
 	int r = find_known(l, disk, &known, &failure, &why);
 	json_t *object = json_object();
 
@@ -68,10 +70,16 @@ static json_t *disk_json(const struct looking *l, const struct rfs_disk *disk)
 			    json_boolean(r == 0 && known.is_known));
 	json_object_set_new(object, "size", rfs_json_count(known.size));
 	json_object_set_new(object, "states", disk_states(&known));
+	set_bytes(object, "healed", known.healed);
+	set_bytes(object, "guessed", known.guessed);
 	if (r == 0)
 		r = rfs_known_orphans(rfs_opener_state(l->op), disk->id,
 				      &orphans, &why);
 	json_object_set_new(object, "orphans", rfs_json_orphans(&orphans));
+	if (r == 0)
+		r = rfs_known_strays(rfs_opener_state(l->op), disk->id, &strays,
+				     &why);
+	json_object_set_new(object, "strays", rfs_strays_json(&strays));
 	json_object_set_new(object, "error",
 			    rfs_json_text(r < 0 ? why.text : failure));
 	return object;

@@ -9,6 +9,7 @@
 #include "core/report.h"
 #include "site/given_json.h"
 #include "site/status.h"
+#include "site/strays.h"
 
 static uint64_t number(const json_t *object, const char *key)
 {
@@ -119,6 +120,7 @@ static void print_disk(const json_t *disk, FILE *out)
 {
 	const json_t *states = json_object_get(disk, "states");
 	char size[RFS_FORMAT_ROOM];
+	struct rfs_strays strays;
 	const char *name;
 
 	fprintf(out, "%s: ", text(disk, "disk") ? text(disk, "disk") : "?");
@@ -129,11 +131,15 @@ static void print_disk(const json_t *disk, FILE *out)
 			name = rfs_block_state_name((enum rfs_block_state)s);
 			print_bytes(out, number(states, name), name);
 		}
+		print_bytes(out, number(disk, "healed"), "of these healed");
+		print_bytes(out, number(disk, "guessed"), "of these guessed");
 		fputc('\n', out);
 	} else {
 		fputs("not read yet\n", out);
 	}
 	print_orphans(json_object_get(disk, "orphans"), out);
+	rfs_strays_read(json_object_get(disk, "strays"), &strays);
+	rfs_strays_text(&strays, "  ", out);
 	if (text(disk, "error"))
 		fprintf(out, "  cannot be used: %s\n", text(disk, "error"));
 }

@@ -95,6 +95,12 @@ verified()
 	client "$RESCUEFS" verify --quiet --state "$STATE" --damaged "$BM" "$@"
 }
 
+# map_of DISK: as map draws it.
+map_of()
+{
+	client "$RESCUEFS" map --plain --state "$STATE" --damaged "$BM" "$@"
+}
+
 # allocated [IMAGE]: "OFF END" of what the backup's image held by itself.
 allocated()
 {
@@ -215,8 +221,7 @@ orphans_are_told()
 		"$DISK_PATH")" -eq "$(stat -c %s "$DISK_PATH")" ]
 	client grep -q ' and not as its refcounts have it' \
 		"$MNT/instances/$ESSEX/rescue/disk.map"
-	client "$RESCUEFS" map --plain --state "$STATE" --damaged "$BM" \
-		"$ESSEX/disk" >"$T/map"
+	map_of "$ESSEX/disk" >"$T/map"
 	grep -q 'suspect, .* and not as its refcounts have it' "$T/map"
 }
 

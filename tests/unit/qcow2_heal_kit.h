@@ -18,6 +18,10 @@ struct heal_scene {
 	struct rfs_reader *copies[HEAL_WITNESSES];
 	struct kit_disk *copy_disks[HEAL_WITNESSES];
 	size_t ncopies;
+	const struct rfs_qcow2_place *places; /* by hand */
+	size_t nplaces;
+	bool may_guess;
+	struct rfs_state *state; /* or NULL */
 	bool borrowed;	     /* its header is lost: nothing of it is its own */
 	unsigned int opened; /* witnesses that were asked for */
 	struct rfs_reader *image, *proved[HEAL_WITNESSES],
@@ -68,6 +72,11 @@ static inline int heal_open(struct heal_scene *c, const char *may_move,
 	struct rfs_qcow2_healing_config config = { .witnesses = w,
 						   .nwitnesses = c->ncopies,
 						   .may_move = may_move,
+						   .places = c->places,
+						   .nplaces = c->nplaces,
+						   .may_guess = c->may_guess,
+						   .state = c->state,
+						   .object = "disk",
 						   .notes = &c->notes };
 	int r;
 

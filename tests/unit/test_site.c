@@ -237,6 +237,46 @@ static void a_wrong_deadline_is_refused(void **state)
 		       ":1", "only a damaged source");
 }
 
+static void tables_are_placed(void **state)
+{
+	static const char *const wrong[] = {
+		"3",
+		"x 65536",
+		"-1 65536",
+		"3 0",
+		"3 65537",
+		"3,65536",
+		"3 65536 1",
+		"4194304 65536",
+		"3 0x10zzz",
+		"3 -65536",
+		"0x 512",
+		"3 9223372036854775808",
+		"3 99999999999999999999999",
+	};
+	char *printed, text[200];
+
+	(void)state;
+	must_load("[disk x]\ntable = 3 65536\ntable = 0 0x20000\n"
+		  "table =  4194303\t512\n");
+	assert_int_equal(site.rules[0].tables.count, 3);
+	assert_int_equal(site.rules[0].tables.items[1].index, 0);
+	assert_int_equal(site.rules[0].tables.items[1].off, 131072);
+	assert_int_equal(rfs_site_print(&site, &printed, &err), 0);
+	assert_non_null(strstr(printed, "table = 3 65536\ntable = 0 131072\n"
+					"table = 4194303 512\n"));
+	free(printed);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		snprintf(text, sizeof(text), "[disk x]\ntable = %s\n",
+			 wrong[i]);
+		expect_refused(text, ":2", "must be the index of an L1 entry");
+	}
+	expect_refused("[disk x]\ntable = 3 512\ntable = 3 1024\n", ":3",
+		       "said twice");
+	expect_refused("[disk x]\ntable = 3 512\ntable = 2 512\n", ":3",
+		       "said twice");
+}
+
 static void nothing_is_said_twice(void **state)
 {
 	(void)state;
@@ -425,6 +465,7 @@ int main(void)
 		IN_TREE(what_is_printed_loads_the_same),
 		IN_TREE(heal_is_the_site_s_or_the_disk_s),
 		IN_TREE(mistakes_are_named_with_their_line),
+		IN_TREE(tables_are_placed),
 		IN_TREE(nothing_is_said_twice),
 		IN_TREE(what_comes_later_is_refused_by_name),
 		IN_TREE(a_long_line_is_one_line),
