@@ -101,7 +101,7 @@ int rfs_manifest_json(const struct rfs_manifest *m, FILE *out,
 	if (r < 0)
 		return r;
 	root = json_pack(
-		"{so so ss ss so so so so so so so}", "disk",
+		"{so so ss ss so so so so so so so so}", "disk",
 		rfs_json_text(path), "size", rfs_json_number(m->size), "md5",
 		m->digests->md5, "sha512", m->digests->sha512, "file",
 		file_of(m), "zeroed", rfs_json_number(m->zeroed), "minimum",

@@ -24,7 +24,7 @@ struct rfs_manifest {
 		*minimum; /* what was done to it on a throw-away disk; NULL */
 };
 
-/* {"disk", "size", "md5", "sha512", "file", "zeroed", "totals", "healed",
+/* {"disk", "size", "md5", "sha512", "file", "zeroed", "totals", "healed", "guessed",
  * "sources", "losses"}.  -EIO if 'out' failed. */
 int rfs_manifest_json(const struct rfs_manifest *m, FILE *out,
 		      struct rfs_error *err);

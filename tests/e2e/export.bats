@@ -89,7 +89,7 @@ nothing_but()
 	jq -e --argjson stale "$(scene_expect data | awk -v d="$D" \
 		'$1 == d { s += $3 } END { print s }')" '
 		.disk == "april-ci/disk" and .size == 268435456 and
-		.zeroed == 0 and .file.format == "raw" and
+		.zeroed == 0 and .guessed == 0 and .file.format == "raw" and
 		.totals.stale == $stale and .totals.unread == 0 and
 		([.totals[]] | add) == .size and
 		(.losses.losses | length) > 0 and
