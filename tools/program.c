@@ -48,8 +48,8 @@ static int spawn(struct rfs_program *p, char *const *argv, int in, int out)
 	return r;
 }
 
-int rfs_program_start(struct rfs_program *p, char *const *argv, bool feeds,
-		      struct rfs_error *err)
+static int start(struct rfs_program *p, char *const *argv, bool feeds, int from,
+		 struct rfs_error *err)
 {
 	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, r = 0;
 
@@ -59,7 +59,7 @@ int rfs_program_start(struct rfs_program *p, char *const *argv, bool feeds,
 	if ((feeds && pipe2(in, O_CLOEXEC) < 0) || pipe2(out, O_CLOEXEC) < 0)
 		r = errno;
 	if (r == 0)
-		r = spawn(p, argv, in[0], out[1]);
+		r = spawn(p, argv, feeds ? in[0] : from, out[1]);
 	close_end(&in[0]);
 	close_end(&out[1]);
 	p->in = in[1];
@@ -71,6 +71,18 @@ int rfs_program_start(struct rfs_program *p, char *const *argv, bool feeds,
 	close_end(&p->out);
 	return rfs_fail(err, r, "%s cannot be started: %s", argv[0],
 			strerror(r));
+}
+
+int rfs_program_start(struct rfs_program *p, char *const *argv, bool feeds,
+		      struct rfs_error *err)
+{
+	return start(p, argv, feeds, -1, err);
+}
+
+int rfs_program_start_on(struct rfs_program *p, char *const *argv, int from,
+			 struct rfs_error *err)
+{
+	return start(p, argv, false, from, err);
 }
 
 static char *read_text(int fd)

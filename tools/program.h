@@ -20,6 +20,10 @@ struct rfs_program {
 int rfs_program_start(struct rfs_program *p, char *const *argv, bool feeds,
 		      struct rfs_error *err);
 
+/* The same, reading from 'from', which stays the caller's. */
+int rfs_program_start_on(struct rfs_program *p, char *const *argv, int from,
+			 struct rfs_error *err);
+
 /* Closes what it reads, and reads what it says to its end: up to 1 MiB, of which
  * the caller frees the text.  -EIO: it did not end well, which is said; -EINTR: a
  * signal came, and it was stopped. */

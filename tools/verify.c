@@ -41,7 +41,8 @@ static const char help[] =
 	"means: its\n"
 	"copies on sources that are whole, and what the merged disk took "
 	"from them, by\n"
-	"QEMU; what was healed, where QEMU finds it by the other copy's "
+	"QEMU or what unpacks them; what was healed, where QEMU finds it by "
+	"the other copy's "
 	"tables; what was\n"
 	"rescued of a damaged one, by its digests.  No sector of a damaged "
 	"disk is asked\n"
@@ -105,23 +106,36 @@ static int compare_copy(struct work *w, struct rfs_second_look *look,
  * What the merged disk took from a copy.
  */
 
-static int compare_piece(struct rfs_second_look *look, struct rfs_range range,
-			 struct rfs_reader *merged, struct rfs_reader *second,
-			 uint8_t *bufs, struct rfs_error *err)
+int rfs_verify_merged(struct rfs_second_look *look, struct rfs_range range,
+		      struct rfs_reader *merged, const uint8_t *bytes,
+		      uint8_t *buf, struct rfs_error *err)
 {
-	int r = rfs_reader_read(merged, range, bufs, NULL, err);
+	int r = rfs_reader_read(merged, range, buf, NULL, err);
 
-	if (r == 0)
-		r = rfs_reader_read(second, range, bufs + PIECE, NULL, err);
 	if (rfs_is_own_want(r))
 		return r;
 	look->merged += range.len;
 	if (r < 0)
 		look->merged_unread += range.len;
-	else if (memcmp(bufs, bufs + PIECE, range.len) != 0 &&
-		 rfs_verify_list(&look->merged_differs, range, bufs,
-				 bufs + PIECE) < 0)
+	else if (memcmp(buf, bytes, range.len) != 0 &&
+		 rfs_verify_list(&look->merged_differs, range, buf, bytes) < 0)
 		return rfs_no_memory(err);
+	return 0;
+}
+
+static int compare_piece(struct rfs_second_look *look, struct rfs_range range,
+			 struct rfs_reader *merged, struct rfs_reader *second,
+			 uint8_t *bufs, struct rfs_error *err)
+{
+	int r = rfs_reader_read(second, range, bufs + PIECE, NULL, err);
+
+	if (r == 0)
+		return rfs_verify_merged(look, range, merged, bufs + PIECE,
+					 bufs, err);
+	if (rfs_is_own_want(r))
+		return r;
+	look->merged += range.len;
+	look->merged_unread += range.len;
 	return 0;
 }
 
@@ -158,10 +172,53 @@ static int compare_merged(struct rfs_second_look *look,
  * All copies.
  */
 
+static int unpack(struct work *w, struct rfs_second_look *look,
+		  struct rfs_subject *s, const struct rfs_report *report,
+		  struct rfs_second *second, struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *first = NULL;
+	struct rfs_verify_stream stream = {
+		.look = look,
+		.merged = s ? rfs_subject_merged(s) : NULL,
+		.report = report,
+		.progress = &w->progress,
+	};
+	int r = rfs_target_copy(w->target, w->v.disk, look->copy, &first, err);
+	int fd = r < 0 ? r : rfs_second_file(look->copy, second, err);
+
+	if (fd < 0)
+		return fd;
+	stream.first = first;
+	rfs_progress_begin(&w->progress, w->v.name, rfs_reader_size(first),
+			   w->req->quiet);
+	r = rfs_verify_stream(&stream, fd, err);
+	rfs_progress_clear(&w->progress);
+	return r;
+}
+
+static int ask_qemu(struct work *w, struct rfs_second_look *look,
+		    struct rfs_subject *s, const struct rfs_report *report,
+		    struct rfs_second *second, struct rfs_error *err)
+{
+	int r = rfs_second_open(look->copy, &w->target->site.notes, second,
+				err);
+
+	if (r == 0)
+		r = compare_copy(w, look, second->reader, err);
+	if (r == 0 && s)
+		r = compare_merged(look, report, rfs_subject_merged(s),
+				   second->reader, err);
+	if (r == 0 && s)
+		r = rfs_verify_healed(w->target, s, report, second->reader,
+				      look, err);
+	return r;
+}
+
 static int look_at(struct work *w, const struct rfs_copy *copy,
 		   struct rfs_subject *s, const struct rfs_report *report,
 		   struct rfs_error *err)
 {
+	const char *unpacker = rfs_verify_unpacker(copy);
 	struct rfs_error why = RFS_ERROR_INIT;
 	struct rfs_second second = { 0 };
 	struct rfs_second_look *look;
@@ -170,16 +227,10 @@ static int look_at(struct work *w, const struct rfs_copy *copy,
 	if (RFS_VEC_ROOM(&w->v) < 0)
 		return rfs_no_memory(err);
 	look = &w->v.items[w->v.count++];
-	*look = (struct rfs_second_look){ .copy = copy };
-	r = rfs_second_open(copy, &w->target->site.notes, &second, &why);
-	if (r == 0)
-		r = compare_copy(w, look, second.reader, &why);
-	if (r == 0 && s)
-		r = compare_merged(look, report, rfs_subject_merged(s),
-				   second.reader, &why);
-	if (r == 0 && s)
-		r = rfs_verify_healed(w->target, s, report, second.reader, look,
-				      &why);
+	*look = (struct rfs_second_look){ .copy = copy,
+					  .by = unpacker ? unpacker : "QEMU" };
+	r = unpacker ? unpack(w, look, s, report, &second, &why)
+		     : ask_qemu(w, look, s, report, &second, &why);
 	if (r == 0)
 		look->is_changed = rfs_second_is_changed(&second);
 	rfs_second_close(&second);

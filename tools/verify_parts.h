@@ -5,12 +5,36 @@
 
 #include "core/report.h"
 #include "site/verify_text.h"
+#include "tools/progress.h"
 #include "tools/subject.h"
 
 /* Appends what of 'range', whose bytes are in both, is not the same, by sectors.
  * -ENOMEM. */
 int rfs_verify_list(struct rfs_ranges *ret, struct rfs_range range,
 		    const uint8_t *a, const uint8_t *b);
+
+/* Compares a piece that the report says came from look's copy with 'bytes', which are
+ * a second reading of that; 'buf' is as long, and scratch. */
+int rfs_verify_merged(struct rfs_second_look *look, struct rfs_range range,
+		      struct rfs_reader *merged, const uint8_t *bytes,
+		      uint8_t *buf, struct rfs_error *err);
+
+/* Of a compressed raw disk: what the program that is made for it unpacks, against
+ * 'first', which is that copy as it is read here, and against what the merged disk
+ * took from it.  It is read once, from its start, and nothing is kept of it. */
+struct rfs_verify_stream {
+	struct rfs_second_look *look;
+	struct rfs_reader *first;
+	struct rfs_reader *merged;	 /* NULL: not to be looked at */
+	const struct rfs_report *report; /* of that */
+	struct rfs_progress *progress;
+};
+
+/* The program for it, or NULL: there is none. */
+const char *rfs_verify_unpacker(const struct rfs_copy *copy);
+/* 'fd' is the copy's file, and stays the caller's. */
+int rfs_verify_stream(const struct rfs_verify_stream *s, int fd,
+		      struct rfs_error *err);
 
 /* Re-derives what the tables of 'look''s copy healed of the disk.  QEMU says where
  * that copy has it in its file; there it must stand in the damaged image's file, of

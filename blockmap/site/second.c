@@ -20,9 +20,9 @@ static const char *lacks_second(const struct rfs_copy *copy)
 	if (copy->place == RFS_EXPORT)
 		return "an export changes while it is read";
 	if (copy->packing)
-		return "it is compressed; unpack it, and compare it with "
-		       "rescuefs compare DISK SOURCE FILE";
-	if (copy->mapfile)
+		return "it is compressed, and no raw disk; unpack it, and "
+		       "compare it with rescuefs compare DISK SOURCE FILE";
+	if (copy->mapfile && copy->format != RFS_FORMAT_RAW)
 		return "it was copied in part, and QEMU would take the rest "
 		       "for zeros";
 	if (copy->format == RFS_FORMAT_FOREIGN)
@@ -213,7 +213,26 @@ int rfs_second_open(const struct rfs_copy *copy, struct rfs_notes *notes,
 		return rfs_no_memory(err);
 	}
 	r = describe(ret, copy, notes, &image, err);
-	return r < 0 ? r : rfs_qemu_open(image, name, &ret->reader, err);
+	if (r == 0)
+		r = rfs_qemu_open(image, name, &ret->reader, err);
+	if (r == 0 && copy->mapfile)
+		r = rfs_second_restrict(copy, &ret->reader, err);
+	return r;
+}
+
+int rfs_second_file(const struct rfs_copy *copy, struct rfs_second *ret,
+		    struct rfs_error *err)
+{
+	int fd, r;
+
+	*ret = (struct rfs_second){ 0 };
+	if (copy->source->kind == RFS_DAMAGED || copy->place == RFS_EXPORT)
+		return rfs_fail(err, ENOTSUP, "%s", lacks_second(copy));
+	fd = open_top(copy, err);
+	if (fd < 0)
+		return fd;
+	r = keep(ret, fd, err);
+	return r < 0 ? r : fd;
 }
 
 int rfs_second_alone(const struct rfs_copy *copy, struct rfs_second *ret,

@@ -33,6 +33,16 @@ int rfs_second_open(const struct rfs_copy *copy, struct rfs_notes *notes,
 int rfs_second_alone(const struct rfs_copy *copy, struct rfs_second *ret,
 		     char **ret_image, struct rfs_error *err);
 
+/* The copy's file alone, for a program to read from its start; as above. Not of a
+ * damaged source.  Returns the fd, which is ret's. */
+int rfs_second_file(const struct rfs_copy *copy, struct rfs_second *ret,
+		    struct rfs_error *err);
+
+/* Of a reader of an image with a mapfile: to what that says was copied.  *rd is given
+ * up, but for an error. */
+int rfs_second_restrict(const struct rfs_copy *copy, struct rfs_reader **rd,
+			struct rfs_error *err);
+
 /* True if one of its files has another size or time by now. */
 bool rfs_second_is_changed(const struct rfs_second *second);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/format.h"
 #include "site/json_text.h"
@@ -28,17 +29,21 @@ static uint64_t unread_of(const struct rfs_comparison *b)
 }
 
 /* QEMU tells sizes by the sector, and has zeros up to there. */
-static bool is_rounding(const struct rfs_comparison *b)
+static bool is_rounding(const struct rfs_second_look *look)
 {
-	return b->size_b > b->size_a && b->size_b - b->size_a < RFS_SECTOR;
+	const struct rfs_comparison *b = &look->blocks;
+
+	return strcmp(look->by, "QEMU") == 0 && b->size_b > b->size_a &&
+	       b->size_b - b->size_a < RFS_SECTOR;
 }
 
-static uint64_t differing(const struct rfs_comparison *b)
+static uint64_t differing(const struct rfs_second_look *look)
 {
+	const struct rfs_comparison *b = &look->blocks;
 	uint64_t n = b->totals[RFS_DIFFERENT] + b->totals[RFS_HOLE_IN_A] +
 		     b->totals[RFS_HOLE_IN_B] + b->totals[RFS_ONLY_IN_A];
 
-	return is_rounding(b) ? n : n + b->totals[RFS_ONLY_IN_B];
+	return is_rounding(look) ? n : n + b->totals[RFS_ONLY_IN_B];
 }
 
 static uint64_t damaged_of(const struct rfs_verified *v)
@@ -70,7 +75,7 @@ static uint64_t healed_alone(const struct rfs_verified *v)
 static bool look_differs(const struct rfs_second_look *look)
 {
 	return !look->is_changed &&
-	       (differing(&look->blocks) || look->merged_differs.count ||
+	       (differing(look) || look->merged_differs.count ||
 		look->healed.differs.count);
 }
 
@@ -115,46 +120,49 @@ static void put_bytes(FILE *out, uint64_t bytes, const char *what)
 	fprintf(out, "%s %s", text, what);
 }
 
+/* The program's name follows. */
 static const char *side_text(uint32_t likeness)
 {
 	switch (likeness) {
 	case RFS_DIFFERENT:
-		return "other bytes here than by QEMU";
+		return "other bytes here than by";
 	case RFS_HOLE_IN_A:
-		return "zero here, and data by QEMU";
+		return "zero here, and data by";
 	case RFS_HOLE_IN_B:
-		return "data here, and zero by QEMU";
+		return "data here, and zero by";
 	case RFS_ONLY_IN_A:
-		return "behind the disk's end by QEMU";
+		return "behind the disk's end by";
 	case RFS_ONLY_IN_B:
-		return "behind the disk's end here";
+		return "behind the disk's end here, and not by";
 	case RFS_UNREADABLE_IN_A:
-		return "not readable here, though by QEMU";
+		return "not readable here, though by";
 	case RFS_UNREADABLE_IN_B:
-		return "not readable by QEMU, though here";
+		return "readable here, and not by";
 	case RFS_UNREADABLE_IN_BOTH:
-		return "not readable, nor by QEMU";
+		return "not readable, nor by";
 	default:
 		return NULL;
 	}
 }
 
-static void put_blocks(FILE *out, const struct rfs_comparison *b)
+static void put_blocks(FILE *out, const struct rfs_second_look *look)
 {
+	const struct rfs_comparison *b = &look->blocks;
 	uint64_t size = rfs_comparison_size(b), shown = 0;
 	struct rfs_run run;
 
 	for (uint64_t off = 0; off < size; off = rfs_range_end(run.range)) {
 		run = rfs_comparison_find(b, off);
 		if (!side_text(run.value) ||
-		    (run.value == RFS_ONLY_IN_B && is_rounding(b)))
+		    (run.value == RFS_ONLY_IN_B && is_rounding(look)))
 			continue;
 		if (shown++ == SHOWN) {
 			fputs("    and more; --json lists all\n", out);
 			return;
 		}
-		fprintf(out, "    %" PRIu64 " bytes at %" PRIu64 ": %s\n",
-			run.range.len, run.range.off, side_text(run.value));
+		fprintf(out, "    %" PRIu64 " bytes at %" PRIu64 ": %s %s\n",
+			run.range.len, run.range.off, side_text(run.value),
+			look->by);
 	}
 }
 
@@ -200,7 +208,7 @@ static void put_healed(FILE *out, const struct rfs_second_healed *h)
 static void put_look(FILE *out, const struct rfs_second_look *look)
 {
 	const char *name = look->copy->source->origin.name;
-	uint64_t differs = differing(&look->blocks);
+	uint64_t differs = differing(look);
 	uint64_t unread = unread_of(&look->blocks);
 
 	if (look->why[0]) {
@@ -215,20 +223,21 @@ static void put_look(FILE *out, const struct rfs_second_look *look)
 		return;
 	}
 	fprintf(out, "  %s: ", name);
-	put_bytes(out, look->blocks.totals[RFS_EQUAL], "as QEMU reads them");
+	put_bytes(out, look->blocks.totals[RFS_EQUAL], "as");
+	fprintf(out, " %s reads them", look->by);
 	if (differs)
 		put_bytes(out, differs, "not");
 	if (unread)
 		put_bytes(out, unread, "not verified");
 	fputs("\n", out);
-	put_blocks(out, &look->blocks);
+	put_blocks(out, look);
 	if (look->merged) {
 		fputs("    ", out);
 		put_bytes(out, look->merged,
 			  "of the merged disk came from it\n");
 	}
 	put_ranges(out, &look->merged_differs,
-		   "merged, other bytes than in the source by QEMU");
+		   "merged, other bytes than in the source");
 	if (look->merged_unread)
 		fprintf(out,
 			"    %" PRIu64 " bytes of that could not be read\n",
@@ -278,8 +287,9 @@ static json_t *extent_json(struct rfs_range range, const char *state)
 			 "length", rfs_json_number(range.len), "state", state);
 }
 
-static json_t *blocks_json(const struct rfs_comparison *b)
+static json_t *blocks_json(const struct rfs_second_look *look)
 {
+	const struct rfs_comparison *b = &look->blocks;
 	uint64_t size = rfs_comparison_size(b);
 	json_t *list = json_array();
 	struct rfs_run run;
@@ -287,7 +297,7 @@ static json_t *blocks_json(const struct rfs_comparison *b)
 	for (uint64_t off = 0; off < size; off = rfs_range_end(run.range)) {
 		run = rfs_comparison_find(b, off);
 		if (run.value != RFS_EQUAL &&
-		    !(run.value == RFS_ONLY_IN_B && is_rounding(b)))
+		    !(run.value == RFS_ONLY_IN_B && is_rounding(look)))
 			json_array_append_new(
 				list,
 				extent_json(run.range,
@@ -327,12 +337,13 @@ static json_t *look_json(const struct rfs_second_look *l)
 	const struct rfs_comparison *b = &l->blocks;
 
 	return json_pack(
-		"{so so sb so so so so s{so so so} so}", "source",
-		rfs_json_text(l->copy->source->origin.name), "not_verified",
-		rfs_json_text(l->why[0] ? l->why : NULL), "changed",
-		l->is_changed, "equal", rfs_json_number(b->totals[RFS_EQUAL]),
-		"differing", rfs_json_number(differing(b)), "unreadable",
-		rfs_json_number(unread_of(b)), "extents", blocks_json(b),
+		"{so ss so sb so so so so s{so so so} so}", "source",
+		rfs_json_text(l->copy->source->origin.name), "by", l->by,
+		"not_verified", rfs_json_text(l->why[0] ? l->why : NULL),
+		"changed", l->is_changed, "equal",
+		rfs_json_number(b->totals[RFS_EQUAL]), "differing",
+		rfs_json_number(differing(l)), "unreadable",
+		rfs_json_number(unread_of(b)), "extents", blocks_json(l),
 		"merged", "bytes", rfs_json_number(l->merged), "unreadable",
 		rfs_json_number(l->merged_unread), "extents",
 		ranges_json(&l->merged_differs, "different"), "healed",

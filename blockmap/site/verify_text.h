@@ -21,9 +21,10 @@ struct rfs_second_healed {
 	char why[RFS_ERROR_MAX]; /* why it ended early, or "" */
 };
 
-/* One copy: as it is read here (A), and by QEMU (B). */
+/* One copy: as it is read here (A), and by another program (B). */
 struct rfs_second_look {
 	const struct rfs_copy *copy;
+	const char *by;		 /* "QEMU", "gzip" */
 	char why[RFS_ERROR_MAX]; /* why it was not read a second time, or "" */
 	/* Its file changed meanwhile: what follows is of two files. */
 	bool is_changed;

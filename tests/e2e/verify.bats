@@ -14,7 +14,7 @@ load lib/volume
 
 setup_file()
 {
-	need_scene qemu-nbd setfattr
+	need_scene qemu-nbd setfattr ddrescuelog gzip xz zstd bzip2
 	export V=$BATS_FILE_TMPDIR/v
 	mkdir -p "$V"
 	volume_make "$V"
@@ -70,19 +70,24 @@ flip()
 		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
+# instead PROGRAM: one of that name comes first from now on, and runs stdin.
+instead()
+{
+	mkdir -p "$W/bin"
+	{ echo '#!/bin/sh' && cat; } >"$W/bin/$1"
+	chmod +x "$W/bin/$1"
+	PATH=$W/bin:$PATH
+}
+
 # qemu_of SOURCE OFFSET: from now on a qemu-nbd comes first that serves SOURCE with
 # one byte changed, whatever it is told.
 qemu_of()
 {
-	mkdir -p "$W/bin"
 	cp --sparse=always "$1" "$W/other.img"
 	flip "$W/other.img" "$2"
-	cat >"$W/bin/qemu-nbd" <<-EOT
-	#!/bin/sh
+	instead qemu-nbd <<-EOT
 	exec $(type -P qemu-nbd) --read-only -f raw "$W/other.img"
 	EOT
-	chmod +x "$W/bin/qemu-nbd"
-	PATH=$W/bin:$PATH
 }
 
 @test "the scene: equal, whatever its chains name, and beside a mount" {
@@ -178,7 +183,7 @@ qemu_of()
 	[ "$(jq -r '.sources[0].source' <<<"$output")" = backup ]
 	run -1 --separate-stderr verify "$VOL"
 	[[ $output = *"512 bytes at $((off + 512)): other bytes here than by QEMU"* ]]
-	[[ $output = *"512 bytes at $((off + 512)): merged, other bytes"* ]]
+	[[ $output = *"512 bytes at $((off + 512)): merged, other bytes than in the source"* ]]
 }
 
 @test "a file that changes while it is read: said, and no difference of readers" {
@@ -217,15 +222,13 @@ torn_qcow2()
 	run -0 --separate-stderr verify_backup torn/disk
 	jq -e '.equal and .whole and .sources[0].equal == 8388608' <<<"$output"
 	# It is that file which is read: another byte in QEMU's is found.
-	mkdir "$W/bin" "$W/other"
+	mkdir "$W/other"
 	cp disk disk.data "$W/other"
 	flip "$W/other/disk.data" $((1 << 20))
-	cat >"$W/bin/qemu-nbd" <<-EOT
-	#!/bin/sh
+	instead qemu-nbd <<-EOT
 	cd "$W/other" && exec $(type -P qemu-nbd) --read-only -f qcow2 disk
 	EOT
-	chmod +x "$W/bin/qemu-nbd"
-	PATH=$W/bin:$PATH run -1 --separate-stderr verify_backup torn/disk
+	run -1 --separate-stderr verify_backup torn/disk
 	[ "$(jq -c '.sources[0].extents' <<<"$output")" = \
 		'[{"offset":1048576,"length":512,"state":"different"}]' ]
 }
@@ -234,13 +237,10 @@ torn_qcow2()
 	local name
 
 	torn_qcow2
-	mkdir "$W/bin"
-	printf '#!/bin/sh\ntouch "%s"\nexec false\n' "$W/started" \
-		>"$W/bin/qemu-nbd"
-	chmod +x "$W/bin/qemu-nbd"
+	instead qemu-nbd <<<"touch '$W/started' && exec false"
 	for name in nbd+unix:///x?socket=/run/x ../../../../../../etc/none; do
 		qemu-img rebase -u -f qcow2 -F raw -b "$name" disk
-		PATH=$W/bin:$PATH run -3 --separate-stderr verify_backup torn/disk
+		run -3 --separate-stderr verify_backup torn/disk
 		jq -e '.equal and (.whole | not) and .sources[0].equal == 0' \
 			<<<"$output"
 		jq -e --arg n "$name" '.sources[0].not_verified | contains($n)' \
@@ -259,13 +259,86 @@ torn_qcow2()
 		(.sources[0].not_verified | test("no qemu-nbd"))' <<<"$output"
 	# The digests are checked all the same.
 	[ "$(jq '.rescued[0].checked' <<<"$output")" -gt 60000000 ]
+}
+
+# packed PROGRAM ENDING: the backup is compressed.
+packed()
+{
+	rm -rf "$W/packed" "$W/state"
 	mkdir "$W/packed"
-	gzip -1 <"$V/backup/$VOL.img" >"$W/packed/$VOL.img.gz"
-	sed -i "s,$V/backup,$W/packed," "$W/site.conf"
-	rm -r "$W/state"
-	run -3 --separate-stderr verify "$VOL"
-	[[ ${lines[0]} = "$VOL: equal as far as it was verified" ]]
-	[[ $output = *"backup: not verified: it is compressed"* ]]
+	client "$1" -1 -c <"$V/backup/$VOL.img" >"$W/packed/$VOL.img.$2"
+	touch -r "$V/backup/$VOL.img" "$W/packed/$VOL.img.$2"
+	sed -i "s,volumes = .*/\(backup\|packed\)$,volumes = $W/packed," \
+		"$W/site.conf"
+}
+
+@test "a compressed copy is held against the program that unpacks it" {
+	local how
+
+	volume_attach "$W" "$V" <"$V/faults"
+	for how in "gzip gz" "xz xz" "zstd zst" "bzip2 bz2"; do
+		# shellcheck disable=SC2086 # a program and an ending
+		packed $how
+		read_volume
+		run -0 --separate-stderr verify --json "$VOL"
+		jq -e --arg by "${how% *}" '.equal and .whole and
+			(.sources[0] | .by == $by and .equal == 67108864 and
+			.merged.bytes == 1536)' <<<"$output"
+	done
+}
+
+@test "a compressed copy: other bytes, less, more, a failure, no program" {
+	local off
+
+	off=$(at_block "$V/host.img" /changed/5 2)
+	volume_attach "$W" "$V" <"$V/faults"
+	packed gzip gz
+	read_volume
+	cp --sparse=always "$V/backup/$VOL.img" "$W/other"
+	flip "$W/other" $((off + 513))
+	instead gzip <<<"exec cat '$W/other'"
+	run -1 --separate-stderr verify --json "$VOL"
+	[ "$(jq -c '.sources[0] | .extents, .merged.extents' <<<"$output" |
+		sort -u)" = \
+		"[{\"offset\":$((off + 512)),\"length\":512,\"state\":\"different\"}]" ]
+	run -1 --separate-stderr verify "$VOL"
+	[[ $output = *"512 bytes at $((off + 512)): other bytes here than by gzip"* ]]
+	instead gzip <<<"exec cat '$V/backup/$VOL.img' /etc/passwd"
+	run -1 --separate-stderr verify "$VOL"
+	[[ $output = *"at 67108864: behind the disk's end here, and not by gzip"* ]]
+	instead gzip <<<"exec head -c 5000000 '$V/backup/$VOL.img'"
+	run -1 --separate-stderr verify "$VOL"
+	[[ $output = *" at 5000000: behind the disk's end by gzip"* ]]
+	# What it did not come to is not called different.
+	instead gzip <<<"head -c 5000000 '$V/backup/$VOL.img'; exit 1"
+	run -3 --separate-stderr verify --json "$VOL"
+	jq -e '.equal and (.whole | not) and (.sources[0] |
+		.equal == 5000000 and .unreadable == 62108864)' <<<"$output"
+	mkdir "$W/none"
+	run -3 --separate-stderr env PATH="$W/none" "$RESCUEFS" verify \
+		"$W/site.conf" "$VOL"
+	[[ $output = *"backup: not verified: there is no gzip"* ]]
+}
+
+@test "an image with a mapfile: what that says was copied, and no more" {
+	local copy=$W/own/$VOL.img
+
+	volume_attach "$W" "$V" <"$V/faults"
+	cp -a --sparse=always "$V/backup" "$W/own"
+	sed -i "s,$V/backup,$W/own," "$W/site.conf"
+	printf '# a rescue\n0x0 ? 1\n0 0x2000000 +\n0x2000000 0x1000 -\n%s\n' \
+		'0x2001000 0x1fff000 +' >"$copy.map"
+	ddrescuelog -t "$copy.map" >"$W/log"
+	run -3 --separate-stderr verify --json "$VOL"
+	jq -e '.equal and (.whole | not) and .sources[0].equal == 67104768 and
+		.sources[0].extents == [{"offset": 33554432, "length": 4096,
+			"state": "unreadable"}]' <<<"$output"
+	qemu_of "$copy" $((50 << 20))
+	run -1 --separate-stderr verify --json "$VOL"
+	jq -e '.sources[0].extents | map(select(.state != "unreadable") |
+		[.offset, .length]) == [[52428800, 512]]' <<<"$output"
+	run -1 --separate-stderr verify "$VOL"
+	[[ $output = *"4096 bytes at 33554432: not readable, nor by QEMU"* ]]
 }
 
 @test "wrong words" {
