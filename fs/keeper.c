@@ -110,31 +110,43 @@ static void stop_all(const struct rfs_tree *tree)
 		rfs_image_stop_fetch(tree->images[i]);
 }
 
-/* True when a second has passed, false when it is to end. */
-static bool wait_a_second(struct rfs_keeper *keeper)
+enum keeper_word { KEEPER_GOES_ON, KEEPER_HURRIES, KEEPER_ENDS };
+
+/* Waits a second, unless there is an order that was not there before. */
+static enum keeper_word wait_a_second(struct rfs_keeper *keeper,
+				      enum keeper_word last)
 {
+	enum keeper_word word = last;
 	struct timespec until;
 	int r = 0;
-	bool ends;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += 1;
 	pthread_mutex_lock(&keeper->lock);
-	while (!keeper->ends && r != ETIMEDOUT)
+	for (;;) {
+		word = keeper->ends	 ? KEEPER_ENDS
+		       : keeper->hurries ? KEEPER_HURRIES
+					 : KEEPER_GOES_ON;
+		if (word != last || r == ETIMEDOUT)
+			break;
 		r = pthread_cond_timedwait(&keeper->changed, &keeper->lock,
 					   &until);
-	ends = keeper->ends;
+	}
 	pthread_mutex_unlock(&keeper->lock);
-	return !ends;
+	return word;
 }
 
 static void *keeper_main(void *data)
 {
 	struct rfs_keeper *keeper = data;
+	enum keeper_word word = KEEPER_GOES_ON;
 
 	read_further_ahead(keeper->mountpoint);
-	for (unsigned i = 1; wait_a_second(keeper); i++) {
-		if (fuse_session_exited(keeper->se))
+	for (unsigned i = 1;; i++) {
+		word = wait_a_second(keeper, word);
+		if (word == KEEPER_ENDS)
+			return NULL;
+		if (word == KEEPER_HURRIES)
 			stop_all(keeper->tree);
 		if (i % RFS_KEEPER_SECONDS == 0)
 			keep_all(keeper);
@@ -143,15 +155,12 @@ static void *keeper_main(void *data)
 }
 
 int rfs_keeper_start(struct rfs_keeper *keeper, const struct rfs_tree *tree,
-		     struct fuse_session *se, const char *mountpoint,
-		     struct rfs_error *err)
+		     const char *mountpoint, struct rfs_error *err)
 {
 	pthread_condattr_t attr;
 	int r;
 
-	*keeper = (struct rfs_keeper){ .tree = tree,
-				       .se = se,
-				       .mountpoint = mountpoint };
+	*keeper = (struct rfs_keeper){ .tree = tree, .mountpoint = mountpoint };
 	pthread_mutex_init(&keeper->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -166,6 +175,14 @@ int rfs_keeper_start(struct rfs_keeper *keeper, const struct rfs_tree *tree,
 	pthread_cond_destroy(&keeper->changed);
 	pthread_mutex_destroy(&keeper->lock);
 	return rfs_fail(err, r, "cannot start a thread: %s", strerror(r));
+}
+
+void rfs_keeper_hurry(struct rfs_keeper *keeper)
+{
+	pthread_mutex_lock(&keeper->lock);
+	keeper->hurries = true;
+	pthread_cond_signal(&keeper->changed);
+	pthread_mutex_unlock(&keeper->lock);
 }
 
 void rfs_keeper_stop(struct rfs_keeper *keeper)

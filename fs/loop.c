@@ -19,7 +19,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +33,8 @@
 /* How many stay when nothing needs them. */
 #define PARKED_MAX 8
 
-#define TICK_NS	  INT64_C(1000000)
-#define TICK_SLOW INT64_C(20000000) /* when there can be no more threads */
+#define TICK_MS	     1
+#define TICK_FULL_MS 20 /* when there can be no more threads */
 /* Looking for the next request: a wake-up costs about as much. */
 #define SPIN_NS INT64_C(60000)
 /* After so many ticks with threads to spare one of them parks. */
@@ -48,6 +47,8 @@
 #define LONG_NS INT64_C(40000)
 /* Who works on one request for so long waits for a source. */
 #define STUCK_NS INT64_C(3000000)
+/* How often it is seen at the end whether all is answered. */
+#define DRAIN_MS 5
 
 enum member_state { MEMBER_NONE, MEMBER_RUNS, MEMBER_ENDED };
 
@@ -72,8 +73,10 @@ struct rfs_loop {
 	atomic_ulong takes;  /* requests */
 	atomic_ulong rests;  /* how often a thread found none */
 	atomic_flag looks;   /* one thread at the most spins */
-	atomic_bool ends;
-	atomic_bool sleeps; /* the onlooker */
+	atomic_bool is_told; /* to end */
+	atomic_bool ends;    /* it does */
+	_Atomic int64_t ended; /* since when */
+	atomic_bool sleeps;    /* the onlooker */
 	atomic_int failure;
 
 	pthread_mutex_t lock; /* guards all below, and the members' states */
@@ -94,15 +97,31 @@ static void kick(struct rfs_loop *loop)
 	eventfd_write(loop->kick_fd, 1);
 }
 
-/* All threads end when they are done with what they have. */
 void rfs_loop_stop(struct rfs_loop *loop)
 {
-	atomic_store(&loop->ends, true);
-	eventfd_write(loop->end_fd, 1);
-	pthread_mutex_lock(&loop->lock);
-	pthread_cond_broadcast(&loop->unparked);
-	pthread_mutex_unlock(&loop->lock);
+	int e = errno; /* a signal handler's caller may need it */
+
+	atomic_store(&loop->is_told, true);
 	kick(loop);
+	errno = e;
+}
+
+/* What was taken before the end began is answered, and what was taken since does
+ * not count: there may be no end of that.  Until then requests are served, as what
+ * is being answered may wait for pages of the kernel's that another request is
+ * to fill. */
+static bool is_drained(struct rfs_loop *loop)
+{
+	int64_t ended = atomic_load(&loop->ended), since;
+
+	if (!atomic_load(&loop->ends))
+		return false;
+	for (size_t i = 0; i < THREADS_MAX; i++) {
+		since = atomic_load(&loop->members[i].since);
+		if (since && since <= ended)
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -116,7 +135,9 @@ static int take_now(struct rfs_loop *loop, struct fuse_buf *buf)
 {
 	int r = fuse_session_receive_buf(loop->se, buf);
 
-	return r == -EINTR ? -EAGAIN : r;
+	if (r == -ENOMEM) /* for the buffer: later, or another thread */
+		poll(NULL, 0, 1);
+	return r == -EINTR || r == -ENOMEM ? -EAGAIN : r;
 }
 
 /* Looks for a request without sleeping.  Others that could run go first. */
@@ -137,17 +158,22 @@ static int sleep_for_one(struct rfs_loop *loop, struct fuse_buf *buf)
 	struct pollfd fds[] = { { .fd = fuse_session_fd(loop->se),
 				  .events = POLLIN },
 				{ .fd = loop->end_fd, .events = POLLIN } };
+	bool ends = atomic_load(&loop->ends);
 
-	if (poll(fds, 2, -1) < 0 && errno != EINTR)
+	if (is_drained(loop))
+		return 0;
+	if (poll(fds, ends ? 1 : 2, ends ? DRAIN_MS : -1) < 0 && errno != EINTR)
 		return -errno;
-	return fds[1].revents ? 0 : take_now(loop, buf);
+	return take_now(loop, buf);
 }
 
-/* Too many: this one is not needed. */
+/* Too many: this one is not needed.  At the end all are. */
 static bool is_spare(struct rfs_loop *loop)
 {
 	return atomic_load_explicit(&loop->active, memory_order_relaxed) >
-	       atomic_load_explicit(&loop->wanted, memory_order_relaxed);
+		       atomic_load_explicit(&loop->wanted,
+					    memory_order_relaxed) &&
+	       !atomic_load_explicit(&loop->ends, memory_order_relaxed);
 }
 
 /* 0: it is to end; -EAGAIN: it is to park. */
@@ -264,7 +290,7 @@ static int serve(struct member *m, struct fuse_buf *buf)
 	int r;
 
 	while (!is_spare(loop)) {
-		if (atomic_load_explicit(&loop->ends, memory_order_relaxed))
+		if (is_drained(loop))
 			return 0;
 		r = take_now(loop, buf);
 		if (r == -EAGAIN)
@@ -289,35 +315,37 @@ static int serve(struct member *m, struct fuse_buf *buf)
  * Parking.
  */
 
+/* False: there are enough that wait. */
+static bool park(struct rfs_loop *loop)
+{
+	bool goes_on;
+
+	pthread_mutex_lock(&loop->lock);
+	goes_on = loop->parked < PARKED_MAX;
+	if (goes_on) {
+		loop->parked++;
+		while (!loop->permits && !atomic_load(&loop->ends))
+			pthread_cond_wait(&loop->unparked, &loop->lock);
+		loop->parked--;
+		loop->permits -= loop->permits > 0;
+	}
+	pthread_mutex_unlock(&loop->lock);
+	return goes_on;
+}
+
 /* One of those that are too many leaves; false if they are not any more. */
 static bool leave_active(struct rfs_loop *loop)
 {
 	unsigned n = atomic_load(&loop->active);
 
 	while (n > atomic_load(&loop->wanted))
-		if (atomic_compare_exchange_weak(&loop->active, &n, n - 1))
+		if (atomic_compare_exchange_weak(&loop->active, &n, n - 1)) {
+			/* The onlooker may sleep because this one waited. */
+			if (atomic_exchange(&loop->sleeps, false))
+				kick(loop);
 			return true;
+		}
 	return false;
-}
-
-/* False: there are enough that wait, or all is over. */
-static bool park(struct rfs_loop *loop)
-{
-	bool goes_on;
-
-	pthread_mutex_lock(&loop->lock);
-	if (loop->parked < PARKED_MAX) {
-		loop->parked++;
-		while (!loop->permits && !atomic_load(&loop->ends))
-			pthread_cond_wait(&loop->unparked, &loop->lock);
-		loop->parked--;
-		goes_on = loop->permits > 0;
-		loop->permits -= goes_on;
-	} else {
-		goes_on = false;
-	}
-	pthread_mutex_unlock(&loop->lock);
-	return goes_on && !atomic_load(&loop->ends);
 }
 
 static void *member_main(void *data)
@@ -437,19 +465,16 @@ static bool may_sleep(struct rfs_loop *loop, const struct sight *s)
 	return false;
 }
 
-/* Signals come only while it waits: none is missed between a look and a wait. */
-static void look_on(struct rfs_loop *loop, const sigset_t *open)
+static void look_on(struct rfs_loop *loop)
 {
 	struct pollfd kicked = { .fd = loop->kick_fd, .events = POLLIN };
 	struct sight s = { 0 };
-	struct timespec tick;
 	eventfd_t count;
-	int r;
+	int tick, r;
 
-	while (!atomic_load(&loop->ends) && !fuse_session_exited(loop->se)) {
-		tick = (struct timespec){ .tv_nsec = s.is_full ? TICK_SLOW
-							       : TICK_NS };
-		r = ppoll(&kicked, 1, may_sleep(loop, &s) ? NULL : &tick, open);
+	while (!atomic_load(&loop->is_told)) {
+		tick = s.is_full ? TICK_FULL_MS : TICK_MS;
+		r = poll(&kicked, 1, may_sleep(loop, &s) ? -1 : tick);
 		atomic_store(&loop->sleeps, false);
 		if (r == 0) {
 			see(loop, &s);
@@ -461,6 +486,20 @@ static void look_on(struct rfs_loop *loop, const sigset_t *open)
 			eventfd_read(loop->kick_fd, &count);
 		remember(loop, &s, atomic_load(&loop->takes));
 	}
+}
+
+/* From now on no thread begins, and those that are there end when all that was
+ * taken is answered. */
+static void begin_end(struct rfs_loop *loop)
+{
+	if (!atomic_load(&loop->leisure))
+		add_taker(loop); /* someone must serve meanwhile */
+	atomic_store(&loop->ended, now_ns());
+	atomic_store(&loop->ends, true);
+	eventfd_write(loop->end_fd, 1);
+	pthread_mutex_lock(&loop->lock);
+	pthread_cond_broadcast(&loop->unparked);
+	pthread_mutex_unlock(&loop->lock);
 }
 
 /* After the order to end: no more of them begin. */
@@ -486,20 +525,17 @@ static unsigned count_processors(void)
 	return 1;
 }
 
-int rfs_loop_run(struct rfs_loop *loop, struct rfs_error *err)
+int rfs_loop_run(struct rfs_loop *loop, void (*on_end)(void *), void *data,
+		 struct rfs_error *err)
 {
-	sigset_t all, before;
-	bool started;
+	bool started = add_taker(loop);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	started = add_taker(loop);
 	if (started)
-		look_on(loop, &before);
-	started = started || atomic_load(&loop->ends);
-	rfs_loop_stop(loop);
+		look_on(loop);
+	if (on_end)
+		on_end(data);
+	begin_end(loop);
 	join_all(loop);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!started)
 		return rfs_fail(err, EAGAIN, "cannot start a thread");
 	if (loop->failure < 0)

@@ -23,17 +23,16 @@ int rfs_loop_new(struct fuse_session *se, struct rfs_loop **ret,
 /* Accepts NULL. */
 void rfs_loop_free(struct rfs_loop *loop);
 
-/* Serves until the session is unmounted, ends by a signal or by
- * fuse_session_exit, is told to stop, or a thread fails.  Unless it was unmounted
- * it is still mounted then.  Requests that were taken are answered before it
- * returns.  Once only.
- *
- * Where the caller takes signals, those that end a session (libfuse's handlers)
- * end this at once. */
-int rfs_loop_run(struct rfs_loop *loop, struct rfs_error *err);
+/* Serves until the session is unmounted, it is told to stop, or a thread fails.
+ * Unless it was unmounted it is still mounted then.  What was taken is answered
+ * before it returns, and until then others are answered as well: one request may
+ * wait for another.  'on_end' is called, if there is one, when the end begins, by
+ * the caller's thread: it ends what requests may be waiting for.  Once only. */
+int rfs_loop_run(struct rfs_loop *loop, void (*on_end)(void *), void *data,
+		 struct rfs_error *err);
 
-/* Orders the end, and waits for nothing.  From any thread, also before it runs:
- * then it ends at once. */
+/* Orders the end, and waits for nothing.  From any thread and any signal
+ * handler, also before it runs: then it ends at once. */
 void rfs_loop_stop(struct rfs_loop *loop);
 
 #endif /* RESCUEFS_FS_LOOP_H */

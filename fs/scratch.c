@@ -242,7 +242,7 @@ static void *serve(void *data)
 {
 	struct rfs_scratch *s = data;
 
-	rfs_loop_run(s->loop, NULL);
+	rfs_loop_run(s->loop, NULL, NULL, NULL);
 	return NULL;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,33 +224,69 @@ static int finish(struct rfs_session *s, int r, struct rfs_error *err)
 	return r;
 }
 
-static int serve(struct fuse_session *se, struct rfs_error *err)
+/*
+ * Signals.
+ */
+
+/* Of the one session that runs; for the handler. */
+static struct rfs_loop *_Atomic signalled;
+
+static void take_signal(int number __attribute__((unused)))
+{
+	struct rfs_loop *loop = atomic_load(&signalled);
+
+	if (loop)
+		rfs_loop_stop(loop);
+}
+
+/* What was to be ignored (nohup) still is. */
+static void catch_signals(struct rfs_loop *loop)
+{
+	static const int numbers[] = { SIGHUP, SIGINT, SIGTERM };
+	struct sigaction sa = { .sa_handler = take_signal }, old;
+
+	atomic_store(&signalled, loop);
+	sigemptyset(&sa.sa_mask);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (sigaction(numbers[i], NULL, &old) == 0 &&
+		    old.sa_handler != SIG_IGN)
+			sigaction(numbers[i], &sa, NULL);
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &sa, NULL);
+}
+
+static void hurry(void *data)
+{
+	rfs_keeper_hurry(data);
+}
+
+/* The handlers stay: a second signal must not end the process while it closes
+ * the disks. */
+static int serve(struct rfs_session *s, struct rfs_error *err)
 {
 	struct rfs_loop *loop;
-	int r = rfs_loop_new(se, &loop, err);
+	int r = rfs_loop_new(s->front.se, &loop, err);
 
 	if (r < 0)
 		return r;
-	r = rfs_loop_run(loop, err);
+	catch_signals(loop);
+	r = rfs_loop_run(loop, hurry, &s->keeper, err);
+	atomic_store(&signalled, NULL);
 	rfs_loop_free(loop);
 	return r;
 }
 
 int rfs_session_run(struct rfs_session *s, struct rfs_error *err)
 {
-	int r;
+	int r = rfs_keeper_start(&s->keeper, &s->front.tree, s->mountpoint,
+				 err);
 
-	if (fuse_set_signal_handlers(s->front.se) < 0)
-		return rfs_fail(err, EINVAL, "cannot catch signals");
-	r = rfs_keeper_start(&s->keeper, &s->front.tree, s->front.se,
-			     s->mountpoint, err);
 	if (r == 0)
-		r = serve(s->front.se, err);
+		r = serve(s, err);
 	/* In this order: no request may come once the disks are closed, and the
 	 * keeper may wait for an answer from the mount. */
 	unmount(s);
 	rfs_keeper_stop(&s->keeper);
-	fuse_remove_signal_handlers(s->front.se);
 	return finish(s, r, err);
 }
 

@@ -42,6 +42,7 @@ static struct {
 	pthread_cond_t changed;
 	unsigned held, answered;
 	bool is_open;
+	unsigned ends; /* how often it was told of the end */
 } fs = { .lock = PTHREAD_MUTEX_INITIALIZER,
 	 .changed = PTHREAD_COND_INITIALIZER };
 
@@ -108,10 +109,18 @@ static const struct fuse_lowlevel_ops operations = {
 	.read = op_read,
 };
 
+static void end_begins(void *data)
+{
+	(void)data;
+	pthread_mutex_lock(&fs.lock);
+	fs.ends++;
+	pthread_mutex_unlock(&fs.lock);
+}
+
 static void *loop_main(void *data)
 {
 	(void)data;
-	fs.result = rfs_loop_run(fs.loop, &fs.err);
+	fs.result = rfs_loop_run(fs.loop, end_begins, NULL, &fs.err);
 	pthread_mutex_lock(&fs.lock);
 	fs.is_over = true;
 	pthread_cond_broadcast(&fs.changed);
@@ -125,14 +134,13 @@ static int set_up(void **state)
 	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
 
 	(void)state;
-	fs.held = fs.answered = 0;
+	fs.held = fs.answered = fs.ends = 0;
 	fs.is_open = fs.is_over = false;
 	fs.err = (struct rfs_error)RFS_ERROR_INIT;
 	strcpy(fs.dir, "/tmp/rescuefs-loop.XXXXXX");
 	assert_non_null(mkdtemp(fs.dir));
 	fs.se = fuse_session_new(&args, &operations, sizeof(operations), NULL);
 	assert_non_null(fs.se);
-	assert_int_equal(fuse_set_signal_handlers(fs.se), 0);
 	if (fuse_session_mount(fs.se, fs.dir) != 0) {
 		fuse_session_destroy(fs.se);
 		rmdir(fs.dir);
@@ -163,7 +171,6 @@ static int tear_down(void **state)
 	pthread_join(fs.thread, NULL);
 	rfs_loop_free(fs.loop);
 	fuse_session_unmount(fs.se);
-	fuse_remove_signal_handlers(fs.se);
 	fuse_session_destroy(fs.se);
 	rmdir(fs.dir);
 	return 0;
@@ -346,16 +353,27 @@ static void test_ends_when_unmounted(void **state)
 	assert_int_equal(fs.result, 0);
 }
 
+static void take_signal(int number)
+{
+	(void)number;
+	rfs_loop_stop(fs.loop);
+}
+
 /* It sleeps, as it has nothing to do, when the signal comes. */
 static void test_ends_by_signal(void **state)
 {
+	struct sigaction sa = { .sa_handler = take_signal }, old;
+
 	(void)state;
 	NEEDS_FUSE();
+	assert_int_equal(sigaction(SIGTERM, &sa, &old), 0);
 	assert_int_equal(read_one("fast"), 'f');
 	usleep(50000);
-	pthread_kill(fs.thread, SIGTERM);
+	pthread_kill(pthread_self(), SIGTERM);
 	assert_true(wait_over());
+	sigaction(SIGTERM, &old, NULL);
 	assert_int_equal(fs.result, 0);
+	assert_int_equal(fs.ends, 1);
 }
 
 /* Although requests still come. */
@@ -378,7 +396,8 @@ static void test_stops_when_told(void **state)
 		pthread_join(threads[i], NULL); /* whatever they got */
 }
 
-/* What was taken is answered before it ends. */
+/* What was taken is answered before it ends; until then it serves, as the one may
+ * wait for the other. */
 static void test_answers_before_it_ends(void **state)
 {
 	pthread_t threads[2];
@@ -388,8 +407,10 @@ static void test_answers_before_it_ends(void **state)
 	NEEDS_FUSE();
 	start_readers(threads, got, 2);
 	assert_true(wait_held(2));
-	pthread_kill(fs.thread, SIGTERM);
+	rfs_loop_stop(fs.loop);
 	usleep(50000);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(read_one("fast"), 'f');
 	pthread_mutex_lock(&fs.lock);
 	assert_false(fs.is_over);
 	pthread_mutex_unlock(&fs.lock);
