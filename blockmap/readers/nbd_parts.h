@@ -82,6 +82,7 @@ struct rfs_nbd_link {
 	int64_t begun_ns;      /* when the attempt to connect began */
 	int64_t retry_ns;      /* when the next begins */
 	bool has_chosen;       /* the export was asked for */
+	bool asks_whole;       /* for answers in one piece */
 	unsigned int attempts; /* since it was up */
 };
 

@@ -47,7 +47,9 @@ static int completed(void *data, int *error)
 
 	pthread_mutex_lock(&link->lock);
 	take_out(&link->flying, q);
-	if (!gone) {
+	if (gone) {
+		link->asks_whole = true;
+	} else {
 		link->heard_ns = rfs_nbd_now_ns();
 		link->aside_ns = 0;
 		link->pause_ns = PAUSE_MIN;
@@ -116,6 +118,7 @@ static void close_handle(struct rfs_nbd_link *link)
 	pthread_mutex_lock(&link->lock);
 	while ((q = link->flying)) {
 		link->flying = q->next;
+		link->asks_whole = true;
 		if (!q->is_left && q->tries < 2 && !link->stop)
 			rfs_nbd_append(&link->queue, q);
 		else
@@ -285,6 +288,16 @@ static void go_on_connecting(struct rfs_nbd_link *link)
 	}
 }
 
+/* What fails while QEMU answers in fragments breaks the connection; in one piece
+ * it is an error.  From a program of ours zeros cost nothing; another server is
+ * asked so once its connection broke. */
+static uint32_t read_flags(const struct rfs_nbd_link *link)
+{
+	if ((link->image || link->asks_whole) && nbd_can_df(link->nbd) == 1)
+		return LIBNBD_CMD_FLAG_DF;
+	return 0;
+}
+
 static int send_request(struct rfs_nbd_link *link, struct rfs_nbd_request *q)
 {
 	nbd_completion_callback done = { .callback = completed,
@@ -300,7 +313,8 @@ static int send_request(struct rfs_nbd_link *link, struct rfs_nbd_request *q)
 			       : 0;
 	return nbd_aio_pread_structured(
 		       link->nbd, q->buf, q->range.len, q->range.off,
-		       (nbd_chunk_callback){ .callback = chunk }, done, 0) < 0
+		       (nbd_chunk_callback){ .callback = chunk }, done,
+		       read_flags(link)) < 0
 		       ? -1
 		       : 0;
 }

@@ -37,6 +37,7 @@ teardown()
 {
 	: >"$W/faults"
 	rescue_umount "$W"
+	end_pid "$W/qemu.pid"
 	end_pid "$W/server.pid"
 }
 
@@ -165,6 +166,17 @@ now_all()
 	rescue_umount "$W"
 	: >"$W/faults"
 	live torn
+	now_all "$W/expect"
+}
+
+@test "the same of qemu-nbd, which breaks the connection where it reads holes apart" {
+	serve "eio $((M + 512)) 512"
+	qemu-nbd -r -f raw -k "$W/qemu" -x torn --pid-file="$W/qemu.pid" --fork \
+		--persistent "$(uri torn)" 3>&- 4>&-
+	SOCK=$W/qemu live '' --deadline 60s
+	cp "$LIVE" "$W/expect"
+	echo "$((M + 512)) 512" |
+		patch_from "$W/expect" "$BM/$NOVA/$TORN/disk"
 	now_all "$W/expect"
 }
 
