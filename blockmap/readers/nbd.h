@@ -52,6 +52,15 @@ int rfs_foreign_open(int fd, const char *format, const char *password,
 		     struct rfs_notes *notes, struct rfs_reader **ret,
 		     struct rfs_error *err);
 
+/* The same of an image that QEMU must not read itself: it gets the bytes of 'file'
+ * from us (readers/nbd_lend.h), of which the reader takes a reference.  No read of
+ * it takes longer than 'deadline_ms'; 0: none is told.  What was not waited for
+ * is -ETIMEDOUT, as in any reader. */
+int rfs_foreign_lend(struct rfs_reader *file, unsigned int deadline_ms,
+		     const char *format, const char *password, const char *name,
+		     const struct rfs_origin *origin, struct rfs_notes *notes,
+		     struct rfs_reader **ret, struct rfs_error *err);
+
 /* What QEMU makes of an image, or of a chain of them: 'image' is "json:{...}",
  * which names files as /proc/PID/fd/N of ours, and which the caller has seen to
  * name no others.  For whoever can wait: its deadline is a minute.  -ENOENT:

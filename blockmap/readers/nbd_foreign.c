@@ -16,6 +16,7 @@
 
 #include "core/cleanup.h"
 #include "readers/nbd.h"
+#include "readers/nbd_lend.h"
 #include "readers/readers.h"
 
 /* Starting a program takes longer than an answer. */
@@ -95,37 +96,43 @@ static uint64_t number_at(const unsigned char *p)
 
 /* True if the description inside the image says that it has no parent.  A
  * parent's data would be zeros here. */
-static bool is_alone(int fd, uint64_t sector, uint64_t sectors)
+static bool is_alone(struct rfs_reader *file, uint64_t sector, uint64_t sectors)
 {
-	char text[DESCRIPTION_MAX + 1];
-	ssize_t n;
+	uint64_t size = rfs_reader_size(file), off = sector * RFS_SECTOR;
+	char text[DESCRIPTION_MAX + 1] = "";
+	struct rfs_range range;
 
-	if (!sector || !sectors || sector > RFS_SIZE_MAX / RFS_SECTOR)
+	if (!sector || !sectors || sector > size / RFS_SECTOR)
 		return false;
-	n = pread(fd, text, DESCRIPTION_MAX, (off_t)(sector * RFS_SECTOR));
-	if (n <= 0)
+	range = rfs_range_cut(rfs_range(off, DESCRIPTION_MAX),
+			      rfs_range(0, size));
+	if (rfs_reader_read(file, range, text, NULL, NULL) < 0)
 		return false;
-	text[n] = '\0';
 	return strcasestr(text, "parentCID=ffffffff") &&
 	       !strcasestr(text, "parentFileNameHint");
 }
 
 /* A "KDMV" header that tells a capacity is followed by the data; one without,
  * and any other beginning, by a list of other files or of a part of them. */
-static int check_vmdk(int fd, const char *name, struct rfs_error *err)
+static int check_vmdk(struct rfs_reader *file, const char *name,
+		      struct rfs_error *err)
 {
-	unsigned char head[44];
+	unsigned char head[44] = { 0 };
+	int r = 0;
 
-	if (pread(fd, head, sizeof(head), 0) != (ssize_t)sizeof(head))
-		return rfs_fail(err, EIO, "%s: its header cannot be read",
-				name);
+	if (rfs_reader_size(file) >= sizeof(head))
+		r = rfs_reader_read(file, rfs_range(0, sizeof(head)), head,
+				    NULL, err);
+	if (r < 0)
+		return rfs_context(err, r, "%s: its header cannot be read",
+				   name);
 	if (memcmp(head, "KDMV", 4) != 0 || number_at(head + 12) == 0)
 		return rfs_fail(err, ENOTSUP,
 				"%s is no VMDK image of one file; what lists "
 				"other files is not followed, convert it with "
 				"qemu-img",
 				name);
-	if (is_alone(fd, number_at(head + 28), number_at(head + 36)))
+	if (is_alone(file, number_at(head + 28), number_at(head + 36)))
 		return 0;
 	return rfs_fail(err, ENOTSUP,
 			"%s: does not say that it has no parent, which is not "
@@ -135,18 +142,13 @@ static int check_vmdk(int fd, const char *name, struct rfs_error *err)
 
 /* Of a qcow2 image only its own clusters are read: what another file holds would
  * be zeros, or be opened by name. */
-static int check_luks(int fd, const char *name, struct rfs_error *err)
+static int check_luks(struct rfs_reader *file, const char *name,
+		      struct rfs_error *err)
 {
-	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
 	struct rfs_qcow2_info info;
-	int copy = dup(fd), r;
 	bool is_luks, is_alone;
+	int r = rfs_qcow2_info(file, &info, err);
 
-	if (copy < 0)
-		return rfs_fail(err, errno, "%s: %s", name, strerror(errno));
-	r = rfs_file_open(copy, false, name, NULL, &file, err);
-	if (r == 0)
-		r = rfs_qcow2_info(file, &info, err);
 	if (r < 0)
 		return r;
 	is_luks = info.is_luks;
@@ -165,8 +167,9 @@ static int check_luks(int fd, const char *name, struct rfs_error *err)
 			name);
 }
 
-static int check_image(int fd, const struct foreign *f, const char *password,
-		       const char *name, struct rfs_error *err)
+static int check_image(struct rfs_reader *file, const struct foreign *f,
+		       const char *password, const char *name,
+		       struct rfs_error *err)
 {
 	int r = find_server(err);
 
@@ -178,8 +181,49 @@ static int check_image(int fd, const struct foreign *f, const char *password,
 				"'password = ask', in its [disk] section",
 				name);
 	if (!strcmp(f->format, "vmdk"))
-		return check_vmdk(fd, name, err);
-	return strcmp(f->format, "qcow2-luks") ? 0 : check_luks(fd, name, err);
+		return check_vmdk(file, name, err);
+	return strcmp(f->format, "qcow2-luks") ? 0
+					       : check_luks(file, name, err);
+}
+
+static int check_file(int fd, const struct foreign *f, const char *password,
+		      const char *name, struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
+	int copy = dup(fd), r;
+
+	if (copy < 0)
+		return rfs_fail(err, errno, "%s: %s", name, strerror(errno));
+	r = rfs_file_open(copy, false, name, NULL, &file, err);
+	return r < 0 ? r : check_image(file, f, password, name, err);
+}
+
+/* Opens what 'config' has but for the image, of which 'place' is the file. */
+static int start(const struct foreign *f, const char *place,
+		 const struct rfs_nbd_config *config, struct rfs_reader **ret,
+		 struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *image = NULL;
+	struct rfs_nbd_config own = *config;
+	int r;
+
+	if (asprintf(&image,
+		     "json:{\"driver\":\"%s\",\"read-only\":true,%s"
+		     "\"file\":{%s}}",
+		     f->driver, f->options, place) < 0) {
+		image = NULL;
+		close(config->image_fd);
+		return rfs_no_memory(err);
+	}
+	own.uri = own.export = "";
+	own.image = image;
+	own.password = f->is_sealed ? config->password : NULL;
+	r = rfs_nbd_open(&own, ret, err);
+	if (r == 0)
+		return 0;
+	return rfs_context(err, r, "%s: " SERVER " does not open it as %s%s",
+			   own.name, f->format,
+			   f->is_sealed ? "; is the password right?" : "");
 }
 
 int rfs_foreign_open(int fd, const char *format, const char *password,
@@ -188,38 +232,66 @@ int rfs_foreign_open(int fd, const char *format, const char *password,
 		     struct rfs_error *err)
 {
 	const struct foreign *f = find_format(format);
-	RFS_CLEANUP_FREE char *image = NULL;
-	struct rfs_nbd_config config = {
-		.uri = "",
-		.export = "",
+	const struct rfs_nbd_config config = {
 		.name = name,
 		.origin = origin,
 		.notes = notes,
 		.deadline_ms = FOREIGN_DEADLINE_MS,
 		.image_fd = fd,
-		.password = f->is_sealed ? password : NULL,
+		.password = password,
 	};
-	int r = check_image(fd, f, password, name, err);
+	char place[64];
+	int r = check_file(fd, f, password, name, err);
 
-	if (r == 0 && asprintf(&image,
-			       "json:{\"driver\":\"%s\",\"read-only\":true,%s"
-			       "\"file\":{\"driver\":\"file\","
-			       "\"filename\":\"/proc/%d/fd/%d\"}}",
-			       f->driver, f->options, (int)getpid(), fd) < 0) {
-		image = NULL;
-		r = rfs_no_memory(err);
-	}
 	if (r < 0) {
 		close(fd);
 		return r;
 	}
-	config.image = image;
-	r = rfs_nbd_open(&config, ret, err);
+	snprintf(place, sizeof(place),
+		 "\"driver\":\"file\",\"filename\":\"/proc/%d/fd/%d\"",
+		 (int)getpid(), fd);
+	return start(f, place, &config, ret, err);
+}
+
+/* One late read of the file, and what QEMU itself needs. */
+static unsigned int patience_ms(unsigned int deadline_ms)
+{
+	return deadline_ms ? deadline_ms + FOREIGN_DEADLINE_MS
+			   : PATIENT_DEADLINE_MS;
+}
+
+int rfs_foreign_lend(struct rfs_reader *file, unsigned int deadline_ms,
+		     const char *format, const char *password, const char *name,
+		     const struct rfs_origin *origin, struct rfs_notes *notes,
+		     struct rfs_reader **ret, struct rfs_error *err)
+{
+	const struct foreign *f = find_format(format);
+	const struct rfs_nbd_config config = {
+		.name = name,
+		.origin = origin,
+		.notes = notes,
+		.deadline_ms = patience_ms(deadline_ms),
+		.image_fd = -1,
+		.password = password,
+	};
+	struct rfs_reader *disk;
+	struct rfs_lend *lend;
+	char place[160];
+	int r = check_image(file, f, password, name, err);
+
+	if (r == 0)
+		r = rfs_lend_new(file, &lend, err);
 	if (r < 0)
-		return rfs_context(
-			err, r, "%s: " SERVER " does not open it as %s%s", name,
-			format, f->is_sealed ? "; is the password right?" : "");
-	return 0;
+		return r;
+	snprintf(place, sizeof(place),
+		 "\"driver\":\"nbd\",\"server\":{\"type\":\"unix\","
+		 "\"path\":\"%s\",\"abstract\":true}",
+		 rfs_lend_address(lend));
+	r = start(f, place, &config, &disk, err);
+	if (r == 0)
+		return rfs_lent_open(disk, file, lend, ret, err);
+	rfs_lend_free(lend);
+	return r;
 }
 
 int rfs_remote_open(const struct rfs_nbd_config *config,

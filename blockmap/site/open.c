@@ -586,6 +586,29 @@ int rfs_opener_copy_file(struct rfs_opener *op, const struct rfs_disk *disk,
 	return open_unpacked(op, disk, copy, true, ret, err);
 }
 
+/* One program for all who read it so. */
+static int open_lent(struct rfs_opener *op, const struct rfs_disk *disk,
+		     const struct rfs_copy *copy, bool healed,
+		     struct rfs_reader **ret, struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *file = NULL;
+	RFS_CLEANUP_FREE char *key = NULL;
+	int r;
+
+	if (asprintf(&key, "lent:%d:%s:%s", healed, copy->source->origin.name,
+		     copy->path) < 0)
+		return rfs_no_memory(err);
+	*ret = rfs_shelf_find(&op->shelf, key);
+	if (*ret)
+		return 0;
+	r = open_unpacked(op, disk, copy, healed, &file, err);
+	if (r == 0)
+		r = rfs_opener_lend(op, copy, disk->rule, file, ret, err);
+	if (r == 0)
+		rfs_shelf_add(&op->shelf, key, *ret);
+	return r;
+}
+
 static int open_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 		     const struct rfs_copy *copy, bool healed,
 		     struct rfs_reader *header, struct rfs_reader **ret,
@@ -608,6 +631,8 @@ static int open_copy(struct rfs_opener *op, const struct rfs_disk *disk,
 				"the result in the site file",
 				copy->source->origin.name, copy->path,
 				copy->format_name, copy->format_by);
+	if (copy->format == RFS_FORMAT_FOREIGN && rfs_opener_is_lent(copy))
+		return open_lent(op, disk, copy, healed, ret, err);
 	if (copy->format == RFS_FORMAT_FOREIGN)
 		return open_server(op, copy, disk->rule, ret, err);
 	r = open_unpacked(op, disk, copy, healed, &file, err);

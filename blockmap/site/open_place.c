@@ -91,43 +91,58 @@ int rfs_opener_restrict(const struct rfs_copy *copy, struct rfs_reader **rd,
 			   copy->source->origin.name, copy->path);
 }
 
-static int check_foreign(const struct rfs_copy *copy, struct rfs_error *err)
+/* What is bad of the disk is not at the same place of the file: a name of its
+ * own, which the caller frees. */
+static char *name_outside(const struct rfs_copy *copy)
 {
-	const char *why = NULL;
+	char *name;
 
-	if (copy->source->kind == RFS_DAMAGED)
-		why = "on a damaged source no other program reads; copy it "
-		      "with "
-		      "ddrescue, and if the copy is whole name it as a backup";
-	else if (copy->mapfile)
-		why = "with a mapfile it cannot be read in part; convert it "
-		      "with qemu-img";
-	else if (copy->packing)
-		why = "it is compressed as well; unpack it first";
-	if (!why)
-		return 0;
-	return rfs_fail(err, ENOTSUP, "%s:%s is %s, which qemu-nbd reads: %s",
-			copy->source->origin.name, copy->path,
-			copy->format_name, why);
+	return asprintf(&name, "%s:%s as %s", copy->source->origin.name,
+			copy->path, copy->format_name) < 0
+		       ? NULL
+		       : name;
 }
 
-/* Opens the image for a program of its own, and makes the disk's name. */
-static int open_outside(const struct rfs_copy *copy, char **ret_name,
-			struct rfs_error *err)
+/* Opens the image for a program of its own. */
+static int open_outside(const struct rfs_copy *copy, struct rfs_error *err)
 {
-	int fd;
+	int fd =
+		copy->place == RFS_IN_ROOT
+			? rfs_rooted_open(copy->source, copy->path, err)
+			: rfs_volume_open(copy->source->names, copy->path, err);
 
-	/* What is bad of the disk is not at the same place of the file. */
-	if (asprintf(ret_name, "%s:%s as %s", copy->source->origin.name,
-		     copy->path, copy->format_name) < 0) {
-		*ret_name = NULL;
-		return rfs_no_memory(err);
-	}
-	fd = copy->place == RFS_IN_ROOT
-		     ? rfs_rooted_open(copy->source, copy->path, err)
-		     : rfs_volume_open(copy->source->names, copy->path, err);
 	return fd < 0 ? rfs_context(err, fd, "%s", copy->source->origin.name)
 		      : fd;
+}
+
+bool rfs_opener_is_lent(const struct rfs_copy *copy)
+{
+	return copy->source->kind == RFS_DAMAGED || copy->mapfile ||
+	       copy->packing;
+}
+
+int rfs_opener_lend(struct rfs_opener *op, const struct rfs_copy *copy,
+		    const struct rfs_disk_rule *rule, struct rfs_reader *file,
+		    struct rfs_reader **ret, struct rfs_error *err)
+{
+	const struct rfs_site *site = rfs_opener_inventory(op)->site;
+	RFS_CLEANUP_FREE char *name = name_outside(copy);
+	char *password = NULL;
+	int r = name ? 0 : rfs_no_memory(err);
+
+	if (r == 0 && rfs_is_sealed_format(copy->format_name))
+		r = rfs_password_get(rule, &password, err);
+	if (r == 0)
+		r = rfs_foreign_lend(
+			file,
+			copy->source->worker
+				? rfs_source_deadline(site, copy->source)
+				: 0,
+			copy->format_name, password, name,
+			&copy->source->origin,
+			&rfs_opener_inventory(op)->site->notes, ret, err);
+	rfs_password_free(password);
+	return r;
 }
 
 int rfs_opener_foreign(struct rfs_opener *op, const struct rfs_copy *copy,
@@ -135,15 +150,15 @@ int rfs_opener_foreign(struct rfs_opener *op, const struct rfs_copy *copy,
 		       struct rfs_reader **ret, struct rfs_error *err)
 {
 	RFS_CLEANUP_READER struct rfs_reader *disk = NULL;
-	RFS_CLEANUP_FREE char *name = NULL;
+	RFS_CLEANUP_FREE char *name = name_outside(copy);
 	char *password = NULL;
-	int r = check_foreign(copy, err), fd;
+	int r = name ? 0 : rfs_no_memory(err), fd;
 
 	if (r == 0 && rfs_is_sealed_format(copy->format_name))
 		r = rfs_password_get(rule, &password, err);
 	if (r < 0)
 		return r;
-	fd = open_outside(copy, &name, err);
+	fd = open_outside(copy, err);
 	if (fd < 0) {
 		rfs_password_free(password);
 		return fd;

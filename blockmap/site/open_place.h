@@ -14,9 +14,18 @@ int rfs_opener_volume(struct rfs_opener *op, const struct rfs_copy *copy,
 int rfs_opener_export(struct rfs_opener *op, const struct rfs_copy *copy,
 		      struct rfs_reader **ret, struct rfs_error *err);
 
-/* A copy in a format that qemu-nbd reads.  -ENOTSUP for one on a damaged source,
- * which no other program is let near, and for one packed or with a mapfile.  'rule',
- * which may be NULL, tells its password. */
+/* True of a copy in a format that qemu-nbd reads whose file it must not read
+ * itself: no other program is let near a damaged disk, or knows of packing and
+ * mapfiles. */
+bool rfs_opener_is_lent(const struct rfs_copy *copy);
+
+/* Such a copy, of which 'file' is all that is in the image. 'rule', which may be
+ * NULL, tells its password. */
+int rfs_opener_lend(struct rfs_opener *op, const struct rfs_copy *copy,
+		    const struct rfs_disk_rule *rule, struct rfs_reader *file,
+		    struct rfs_reader **ret, struct rfs_error *err);
+
+/* Any other copy in a format that qemu-nbd reads. */
 int rfs_opener_foreign(struct rfs_opener *op, const struct rfs_copy *copy,
 		       const struct rfs_disk_rule *rule,
 		       struct rfs_reader **ret, struct rfs_error *err);

@@ -59,7 +59,9 @@ setup()
 
 teardown()
 {
+	[[ ! -d $W/disk ]] || disk_faults "$W/disk" </dev/null
 	rescue_umount "$W"
+	let_go "$W/mnt"
 	disk_stop "$W/disk"
 }
 
@@ -86,6 +88,11 @@ mount_site()
 {
 	mkdir -p "$MNT"
 	rm -rf "$W/state"
+	mount_again
+}
+
+mount_again()
+{
 	# A test may be run from a terminal.
 	setsid "$RESCUEFS" mount -f "$W/site.conf" "$MNT" 2>"$W/log" \
 		3>&- 4>&- &
@@ -191,20 +198,217 @@ refused()
 	head -c 1048576 /dev/zero >"$W/lv/$VOL"
 	site vdi
 	refused "$VOL as vdi: qemu-nbd does not open it as vdi"
-	cp "$T/vdi" "$W/lv/$VOL"
+	# The same by one whose file QEMU does not read itself.
 	site vdi damaged
-	refused "on a damaged source no other program reads"
+	refused "$VOL as vdi: qemu-nbd does not open it as vdi"
+	cp "$T/vdi" "$W/lv/$VOL"
 	site vdi
-	gzip "$W/lv/$VOL"
-	refused "it is compressed as well"
-	gunzip "$W/lv/$VOL.gz"
-	printf '0x0 +\n0x0 0x1000 +\n' >"$W/lv/$VOL.map"
-	refused "with a mapfile it cannot be read"
-	rm "$W/lv/$VOL.map"
 	mkdir "$W/bin"
 	ln -s "$(type -P fusermount3)" "$W/bin"
 	PATH=$W/bin mount_without
 	wait_until 60 grep -q "there is no qemu-nbd to read it" "$W/log"
+}
+
+# place_in FILE OFF: where the sector of the truth at OFF lies in the image.
+place_in()
+{
+	python3 - "$1" "$T/truth.raw" "$2" <<-'EOT'
+	import sys
+	image, truth = (open(p, "rb").read() for p in sys.argv[1:3])
+	off = int(sys.argv[3])
+	at = image.find(truth[off:off + 512])
+	assert at > 0 and at % 512 == 0
+	print(at)
+	EOT
+}
+
+totals()
+{
+	client jq -c "[.totals.$1, .totals.stale]" \
+		"$MNT/volumes/rescue/$VOL.json"
+}
+
+# none_twice: no sector of the disk was asked for more than twice, and those that
+# were are around the bad one.
+none_twice()
+{
+	local size
+
+	size=$(stat -Lc %s "$DISK_FILE")
+	disk_touches "$W/disk" 0 "$size" | awk '$1 > 2 { bad = 1 }
+		$1 == 2 { two++ } END { exit bad || two > 128 }'
+}
+
+# spared FORMAT: on a failing disk.
+spared()
+{
+	local at size
+
+	disk_start "$W/disk" "$T/$1"
+	ln -s "$DISK" "$W/lv/$VOL"
+	at=$(place_in "$T/$1" "$M")
+	size=$(stat -c %s "$T/$1")
+	disk_faults "$W/disk" <<<"eio $at 512"
+	site "$1" damaged
+	mount_site
+	run ! client dd if="$MNT/volumes/$VOL" of=/dev/null bs=512 skip=2048 \
+		count=1
+	client cmp -n "$M" "$MNT/volumes/$VOL" "$T/truth.raw"
+	client cmp -i $((M + 512)) "$MNT/volumes/$VOL" "$T/truth.raw"
+	client cmp -n "$M" "$MNT/sources/lv/volumes/$VOL" "$T/truth.raw"
+	[[ $(totals lost) = "[512,0]" ]]
+	none_twice
+	servers | xargs kill -9
+	wait_until 60 client cmp -i $((6 * M)) "$MNT/volumes/$VOL" "$T/truth.raw"
+	rescue_umount "$W"
+	# Nor by another mount, whose program reads all from the start.
+	disk_touches "$W/disk" 0 "$size" >"$W/before"
+	mount_again
+	client cmp -n "$M" "$MNT/volumes/$VOL" "$T/truth.raw"
+	disk_touches "$W/disk" 0 "$size" | cmp - "$W/before"
+}
+
+@test "vmdk on a failing disk: we read the file, a bad sector costs a sector, and none is asked for again" {
+	spared vmdk
+}
+
+@test "vdi on a failing disk: the same" {
+	spared vdi
+}
+
+@test "vhdx on a failing disk: the same" {
+	spared vhdx
+}
+
+@test "a bad sector of a table costs what QEMU reads by it, and a backup stands in" {
+	local at
+
+	disk_start "$W/disk" "$T/vmdk"
+	ln -s "$DISK" "$W/lv/$VOL"
+	# The first grain table: its directory's place is in the header, in sectors.
+	at=$(python3 - "$T/vmdk" <<-'EOT'
+	import struct, sys
+	image = open(sys.argv[1], "rb").read()
+	directory = struct.unpack_from("<Q", image, 56)[0] * 512
+	print(struct.unpack_from("<I", image, directory)[0] * 512)
+	EOT
+	)
+	disk_faults "$W/disk" <<<"eio $at 512"
+	site vmdk damaged
+	mount_site
+	run ! client dd if="$MNT/volumes/$VOL" of=/dev/null bs=512 count=1
+	none_twice
+	rescue_umount "$W"
+	mkdir "$W/old"
+	cp "$T/vmdk" "$W/old/$VOL"
+	cat >>"$W/site.conf" <<-EOT
+	[source old]
+	kind = backup
+	host = bm
+	volumes = $W/old
+	taken = 2013-05-10
+	EOT
+	mount_site
+	client cmp "$MNT/volumes/$VOL" "$T/truth.raw"
+	[[ $(totals lost) != "[0,0]" ]]
+}
+
+@test "a failing disk that hangs: what was late is not lost" {
+	local at
+
+	disk_start "$W/disk" "$T/vdi"
+	ln -s "$DISK" "$W/lv/$VOL"
+	site vdi damaged
+	sed -i 's/^state = .*/&\ndeadline = 500ms/' "$W/site.conf"
+	at=$(place_in "$T/vdi" "$M")
+	mount_site
+	client cmp -n 65536 "$MNT/volumes/$VOL" "$T/truth.raw"
+	disk_faults "$W/disk" <<<"hang $at 512"
+	run ! client dd if="$MNT/volumes/$VOL" of=/dev/null bs=512 \
+		skip=2048 count=1
+	[[ $(totals lost) = "[0,0]" ]]
+	disk_faults "$W/disk" </dev/null
+	wait_until 60 client cmp "$MNT/volumes/$VOL" "$T/truth.raw"
+	[[ $(totals lost) = "[0,0]" ]]
+}
+
+@test "the end of a mount does not wait for a disk that hangs" {
+	local at pid
+
+	disk_start "$W/disk" "$T/vdi"
+	ln -s "$DISK" "$W/lv/$VOL"
+	site vdi damaged
+	at=$(place_in "$T/vdi" "$M")
+	mount_site
+	client cmp -n 65536 "$MNT/volumes/$VOL" "$T/truth.raw"
+	pid=$(servers)
+	disk_faults "$W/disk" <<<"hang $at 512"
+	run ! client dd if="$MNT/volumes/$VOL" of=/dev/null bs=512 \
+		skip=2048 count=1
+	client umount "$MNT"
+	wait_until 60 is_gone "$MOUNT"
+	wait_until 60 is_gone "$pid"
+}
+
+@test "an equal file on another source heals the image itself" {
+	local at host=$W/host
+
+	mkdir -p "$host" "$W/mnt"
+	cp "$T/vmdk" "$host/$VOL"
+	touch -d 2013-05-10T03:00:00Z "$host/$VOL"
+	mkfs.ext4 -q -b 4096 -d "$host" "$W/host.img" 64M
+	disk_start "$W/disk" "$W/host.img"
+	at=$(place_in "$W/host.img" "$M")
+	disk_faults "$W/disk" <<<"eio $at 512"
+	mount -t ext4 -o ro,norecovery "$DISK" "$W/mnt"
+	site vmdk damaged
+	sed -i "s|^volumes = .*|volumes = $W/mnt|" "$W/site.conf"
+	cat >>"$W/site.conf" <<-EOT
+	[source old]
+	kind = backup
+	host = bm
+	volumes = $host
+	EOT
+	mount_site
+	client cmp "$MNT/volumes/$VOL" "$T/truth.raw"
+	[[ $(totals fresh) = "[6291456,0]" ]]
+	run ! client cmp "$MNT/sources/lv/volumes/$VOL" "$T/truth.raw"
+	rescue_umount "$W"
+	umount "$W/mnt"
+}
+
+@test "what is compressed, or was copied in part, is lent as well" {
+	local at
+
+	cp "$T/vhdx" "$W/lv/$VOL"
+	gzip "$W/lv/$VOL"
+	site vhdx
+	mount_site
+	client cmp "$MNT/volumes/$VOL" "$T/truth.raw"
+	rescue_umount "$W"
+	rm "$W/lv/$VOL.gz"
+	cp "$T/vdi" "$W/lv/$VOL"
+	at=$(place_in "$T/vdi" "$M")
+	printf '0x0 +\n0x0 0x%x +\n0x%x 0x200 -\n0x%x 0x%x +\n' "$at" "$at" \
+		$((at + 512)) $(($(stat -c %s "$T/vdi") - at - 512)) \
+		>"$W/lv/$VOL.map"
+	site vdi
+	mount_site
+	client cmp -n "$M" "$MNT/volumes/$VOL" "$T/truth.raw"
+	# The page cache reads a page.
+	client cmp -i $((M + 4096)) "$MNT/volumes/$VOL" "$T/truth.raw"
+	run ! client dd if="$MNT/volumes/$VOL" of=/dev/null bs=512 skip=2048 \
+		count=1
+	[[ $(totals lost) = "[512,0]" ]]
+}
+
+@test "LUKS on a failing disk, by the same way" {
+	disk_start "$W/disk" "$T/luks"
+	ln -s "$DISK" "$W/lv/$VOL"
+	site luks damaged "password_file = $T/password"
+	mount_site
+	client cmp "$MNT/volumes/$VOL" "$T/truth.raw"
+	none_twice
 }
 
 mount_without()
