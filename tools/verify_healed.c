@@ -27,6 +27,10 @@ struct derivation {
 	struct rfs_second_healed *found;
 	struct rfs_ranges todo; /* of the disk, ascending */
 	size_t next;		/* the first of these that is not done */
+	/* What the copy has nothing of: the image's own tables may, which are
+	 * looked at last. */
+	struct rfs_ranges rest, known;
+	bool is_last;
 	struct rfs_kept_piece kept;
 	uint8_t bytes[RFS_KEPT_PIECE], other[RFS_KEPT_PIECE];
 };
@@ -102,9 +106,9 @@ static int compare(struct derivation *d, struct rfs_range range,
 	return 0;
 }
 
-/* Compressed: no file but the copy's own has it. */
-static int derive_packed(struct derivation *d, struct rfs_range range,
-			 struct rfs_error *err)
+/* By the copy that healed it, as QEMU reads that. */
+static int derive_other(struct derivation *d, struct rfs_range range,
+			struct rfs_error *err)
 {
 	int r = rfs_reader_read(d->second, range, d->other, NULL, err);
 
@@ -130,6 +134,29 @@ static int derive_stored(struct derivation *d, struct rfs_range *range,
 	return 0;
 }
 
+static int derive_zero(struct derivation *d, struct rfs_range range,
+		       struct rfs_error *err)
+{
+	memset(d->other, 0, range.len);
+	return compare(d, range, d->other, err);
+}
+
+/* A piece of a place, as far as one reading of it goes. */
+static int derive_piece(struct derivation *d, struct rfs_range *piece,
+			const struct rfs_qemu_place *place,
+			struct rfs_error *err)
+{
+	if (place->is_data && place->is_told)
+		return derive_stored(
+			d, piece, place->host + piece->off - place->range.off,
+			err);
+	if (place->is_present && !place->is_data)
+		return derive_zero(d, *piece, err);
+	/* Compressed in that copy; or in what that stands on, where the image's
+	 * own tables have nothing either. */
+	return derive_other(d, *piece, err);
+}
+
 /* 'range' lies in the place, and in what is to be done. */
 static int derive(struct derivation *d, struct rfs_range range,
 		  const struct rfs_qemu_place *place, struct rfs_error *err)
@@ -137,21 +164,19 @@ static int derive(struct derivation *d, struct rfs_range range,
 	struct rfs_range piece;
 	int r = 0;
 
-	if (!place->is_data) {
-		d->found->since += range.len;
+	if (!place->is_data && !d->is_last)
+		return rfs_ranges_add(&d->rest, range) < 0 ? rfs_no_memory(err)
+							   : 0;
+	/* What is packed there nobody but us could unpack. */
+	if (d->is_last && place->is_data && !place->is_told) {
+		d->found->packed += range.len;
 		return 0;
 	}
 	for (; range.len && r == 0;
 	     range.off += piece.len, range.len -= piece.len) {
 		piece = rfs_range_cut(rfs_range(range.off, RFS_KEPT_PIECE),
 				      range);
-		if (place->is_told)
-			r = derive_stored(d, &piece,
-					  place->host + piece.off -
-						  place->range.off,
-					  err);
-		else
-			r = derive_packed(d, piece, err);
+		r = derive_piece(d, &piece, place, err);
 	}
 	return r;
 }
@@ -172,7 +197,9 @@ static int take_place(struct derivation *d, const struct rfs_qemu_place *place,
 		range = d->todo.items[d->next];
 		if (range.off >= end)
 			break;
-		r = derive(d, rfs_range_cut(range, place->range), place, err);
+		if (rfs_range_cut(range, place->range).len)
+			r = derive(d, rfs_range_cut(range, place->range), place,
+				   err);
 		if (rfs_range_end(range) > end)
 			break;
 		d->next++;
@@ -247,6 +274,75 @@ static int list_healed(const struct rfs_report *report,
 	return r;
 }
 
+static int read_tables(void *data, struct rfs_range range, uint8_t *buf,
+		       uint64_t *ret_len, bool *ret_kept, struct rfs_error *err)
+{
+	struct derivation *d = data;
+	int r = read_kept(
+		d, rfs_range_cut(range, rfs_range(range.off, RFS_KEPT_PIECE)),
+		err);
+
+	if (r < 0)
+		return r;
+	*ret_len = d->kept.len;
+	*ret_kept = d->kept.is_kept;
+	if (*ret_kept)
+		memcpy(buf, d->kept.bytes, d->kept.len);
+	return 0;
+}
+
+/* To be done is what is left, where the tables are known; both ascend. */
+static int keep_known(struct derivation *d)
+{
+	struct rfs_range range;
+	size_t k = 0;
+	int r = 0;
+
+	rfs_ranges_clear(&d->todo);
+	d->next = 0;
+	for (size_t i = 0; i < d->rest.count && r == 0; i++) {
+		range = d->rest.items[i];
+		while (k < d->known.count &&
+		       rfs_range_end(d->known.items[k]) <= range.off)
+			k++;
+		for (size_t j = k; j < d->known.count && r == 0 &&
+				   d->known.items[j].off < rfs_range_end(range);
+		     j++)
+			r = rfs_ranges_add(
+				&d->todo,
+				rfs_range_cut(range, d->known.items[j]));
+	}
+	d->found->unkept +=
+		rfs_ranges_total(&d->rest) - rfs_ranges_total(&d->todo);
+	return r;
+}
+
+/* What is left, by the image's own L2 tables. */
+static int derive_rest(struct derivation *d, int other_fd,
+		       struct rfs_error *err)
+{
+	const struct rfs_verify_tables from = {
+		.read = read_tables,
+		.data = d,
+		.other_fd = other_fd,
+		.size = d->damaged->generation.size,
+	};
+	RFS_CLEANUP_FREE char *image = NULL;
+	RFS_CLEANUP_FD int fd = -1;
+	int r;
+
+	if (!d->rest.count)
+		return 0;
+	fd = rfs_verify_tables(&from, &d->rest, &d->known, err);
+	if (fd < 0)
+		return fd;
+	if (keep_known(d) < 0)
+		return rfs_no_memory(err);
+	d->is_last = true;
+	r = rfs_second_describe(fd, &image, err);
+	return r < 0 || !d->todo.count ? r : run_map(d, image, err);
+}
+
 static int derive_all(struct derivation *d, const struct rfs_copy *by,
 		      struct rfs_error *err)
 {
@@ -256,6 +352,8 @@ static int derive_all(struct derivation *d, const struct rfs_copy *by,
 
 	if (r == 0)
 		r = run_map(d, image, err);
+	if (r == 0)
+		r = derive_rest(d, alone.fds[0], err);
 	rfs_second_close(&alone);
 	return r;
 }
@@ -278,6 +376,8 @@ static int derive_copy(struct rfs_subject *s, struct derivation *d,
 	if (d->todo.count)
 		r = derive_all(d, look->copy, &why);
 	rfs_ranges_fini(&d->todo);
+	rfs_ranges_fini(&d->rest);
+	rfs_ranges_fini(&d->known);
 	if (rfs_is_own_want(r))
 		return rfs_fail(err, -r, "%s", why.text);
 	if (r < 0)

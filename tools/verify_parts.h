@@ -36,11 +36,31 @@ const char *rfs_verify_unpacker(const struct rfs_copy *copy);
 int rfs_verify_stream(const struct rfs_verify_stream *s, int fd,
 		      struct rfs_error *err);
 
+/* Where the tables of a damaged image come from. */
+struct rfs_verify_tables {
+	/* What was rescued at the start of 'range': *ret_len bytes that are all
+	 * kept, and then in 'buf', or all not. */
+	int (*read)(void *data, struct rfs_range range, uint8_t *buf,
+		    uint64_t *ret_len, bool *ret_kept, struct rfs_error *err);
+	void *data;
+	int other_fd;  /* the copy that healed it: for the header and the L1 */
+	uint64_t size; /* of the image's file */
+};
+
+/* An image in memory that has them, as far as they map what is 'wanted' (ascending),
+ * and no data.  Of the disk it tells only of what is appended to *ret_known, in order.
+ * Returns an fd for the caller to close; -ENOTSUP, -EFBIG: there is none to be
+ * made. */
+int rfs_verify_tables(const struct rfs_verify_tables *from,
+		      const struct rfs_ranges *wanted,
+		      struct rfs_ranges *ret_known, struct rfs_error *err);
+
 /* Re-derives what the tables of 'look''s copy healed of the disk.  QEMU says where
  * that copy has it in its file; there it must stand in the damaged image's file, of
  * which only rescued bytes are looked at; and what the merged disk has is compared
  * with those.  What was compressed is compared with 'second', that copy as QEMU
- * reads it.  Counts in look->healed; what cannot be done is told there too, and is
+ * reads it; what that copy does not have is looked for in the image's own L2 tables,
+ * as QEMU reads these, and what neither has, in the base as QEMU reads that.  Counts in look->healed; what cannot be done is told there too, and is
  * no error. */
 int rfs_verify_healed(struct rfs_target *t, struct rfs_subject *s,
 		      const struct rfs_report *report,

@@ -28,6 +28,7 @@ int rfs_qemu_map_line(const char *line, struct rfs_qemu_place *ret,
 	fits = read_number(entry, "start", &ret->range.off) &&
 	       read_number(entry, "length", &ret->range.len) &&
 	       rfs_range_fits(ret->range, RFS_SIZE_MAX);
+	ret->is_present = json_is_true(json_object_get(entry, "present"));
 	ret->is_data = json_is_true(json_object_get(entry, "data"));
 	ret->is_told = read_number(entry, "offset", &ret->host);
 	if (ret->is_told &&

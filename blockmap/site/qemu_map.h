@@ -8,8 +8,9 @@
 
 struct rfs_qemu_place {
 	struct rfs_range range; /* of the disk */
-	bool is_data;		/* stored in the image itself */
-	bool is_told;		/* at 'host' in its file; else compressed */
+	bool is_present; /* the image says what is there, not its backing file */
+	bool is_data;	 /* and has it stored; else it is zero */
+	bool is_told;	 /* at 'host' in its file; else compressed */
 	uint64_t host;
 };
 

@@ -235,24 +235,11 @@ int rfs_second_file(const struct rfs_copy *copy, struct rfs_second *ret,
 	return r < 0 ? r : fd;
 }
 
-int rfs_second_alone(const struct rfs_copy *copy, struct rfs_second *ret,
-		     char **ret_image, struct rfs_error *err)
+int rfs_second_describe(int fd, char **ret_image, struct rfs_error *err)
 {
-	const char *why = lacks_second(copy);
 	size_t len;
-	int fd, r;
-	FILE *out;
+	FILE *out = open_memstream(ret_image, &len);
 
-	*ret = (struct rfs_second){ 0 };
-	if (why || copy->format != RFS_FORMAT_QCOW2)
-		return rfs_fail(err, ENOTSUP, "%s", why ? why : "it is raw");
-	fd = open_top(copy, err);
-	if (fd < 0)
-		return fd;
-	r = keep(ret, fd, err);
-	if (r < 0)
-		return r;
-	out = open_memstream(ret_image, &len);
 	if (!out)
 		return rfs_no_memory(err);
 	fputs("json:{\"driver\":\"qcow2\",\"read-only\":true,"
@@ -261,6 +248,22 @@ int rfs_second_alone(const struct rfs_copy *copy, struct rfs_second *ret,
 	put_file(out, fd);
 	fputs("}", out);
 	return fclose(out) == 0 ? 0 : rfs_no_memory(err);
+}
+
+int rfs_second_alone(const struct rfs_copy *copy, struct rfs_second *ret,
+		     char **ret_image, struct rfs_error *err)
+{
+	const char *why = lacks_second(copy);
+	int fd, r;
+
+	*ret = (struct rfs_second){ 0 };
+	if (why || copy->format != RFS_FORMAT_QCOW2)
+		return rfs_fail(err, ENOTSUP, "%s", why ? why : "it is raw");
+	fd = open_top(copy, err);
+	if (fd < 0)
+		return fd;
+	r = keep(ret, fd, err);
+	return r < 0 ? r : rfs_second_describe(fd, ret_image, err);
 }
 
 bool rfs_second_is_changed(const struct rfs_second *second)

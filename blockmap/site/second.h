@@ -33,6 +33,9 @@ int rfs_second_open(const struct rfs_copy *copy, struct rfs_notes *notes,
 int rfs_second_alone(const struct rfs_copy *copy, struct rfs_second *ret,
 		     char **ret_image, struct rfs_error *err);
 
+/* The same of a descriptor, which must stay open. */
+int rfs_second_describe(int fd, char **ret_image, struct rfs_error *err);
+
 /* The copy's file alone, for a program to read from its start; as above. Not of a
  * damaged source.  Returns the fd, which is ret's. */
 int rfs_second_file(const struct rfs_copy *copy, struct rfs_second *ret,

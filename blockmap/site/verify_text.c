@@ -186,16 +186,16 @@ static void put_some(FILE *out, uint64_t bytes, const char *what)
 
 static void put_healed(FILE *out, const struct rfs_second_healed *h)
 {
-	uint64_t seen = h->equal + rfs_ranges_total(&h->differs) + h->since +
+	uint64_t seen = h->equal + rfs_ranges_total(&h->differs) + h->packed +
 			h->unkept + h->unread;
 
 	put_some(out, h->equal,
 		 "healed by its tables, which lead QEMU to the same\n");
 	put_ranges(out, &h->differs,
 		   "healed, other bytes than where its tables lead QEMU");
-	put_some(
-		out, h->since,
-		"healed and not verified: written since that copy was taken\n");
+	put_some(out, h->packed,
+		 "healed and not verified: compressed since that copy was "
+		 "taken\n");
 	put_some(out, h->unkept,
 		 "healed and not verified: not among what is rescued\n");
 	put_some(out, h->unread,
@@ -323,8 +323,8 @@ static json_t *healed_json(const struct rfs_second_healed *h)
 {
 	return json_pack("{so so so so so so so so}", "bytes",
 			 rfs_json_number(h->bytes), "equal",
-			 rfs_json_number(h->equal), "written_since",
-			 rfs_json_number(h->since), "not_kept",
+			 rfs_json_number(h->equal), "packed_since",
+			 rfs_json_number(h->packed), "not_kept",
 			 rfs_json_number(h->unkept), "unreadable",
 			 rfs_json_number(h->unread), "not_derived",
 			 rfs_json_number(underived(h)), "not_verified",

@@ -15,7 +15,7 @@ struct rfs_second_healed {
 	uint64_t bytes;
 	uint64_t equal;
 	struct rfs_ranges differs;
-	uint64_t since;	 /* the copy has nothing there: it is older */
+	uint64_t packed; /* compressed since that copy was taken */
 	uint64_t unkept; /* not rescued, or not any more */
 	uint64_t unread; /* of the merged disk, or of what is compressed */
 	char why[RFS_ERROR_MAX]; /* why it ended early, or "" */

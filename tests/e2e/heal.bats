@@ -351,6 +351,48 @@ swap()
 	[[ $output = *": healed, other bytes than where its tables lead QEMU"* ]]
 }
 
+# all_derived: every healed byte of the disk, and it has what was written since.
+all_derived()
+{
+	view --backup "$BACKUP"
+	client dd if="$DISK_PATH" of=/dev/null bs=1M status=none
+	verified --json --backup "$BACKUP" "$ESSEX/disk" >"$T/said"
+	jq -e --argjson n "$(jq .healed "$JSON")" '.equal and .whole and
+		$n > 4194304 and .sources[0].healed.equal == $n' "$T/said"
+}
+
+# A qemu-img that tells the truth of the first image, and of the next one that all
+# lies a cluster further on.
+lying_qemu_img()
+{
+	mkdir "$T/bin"
+	cat >"$T/bin/qemu-img" <<-EOT
+	#!/bin/bash
+	$(type -P qemu-img) "\$@" | if [[ -e $T/second ]]; then
+		awk -F'"offset": ' 'NF > 1 { \$0 = \$1 "\"offset\": " \
+			\$2 + 65536 "}," } { print }'
+	else
+		cat
+	fi
+	touch "$T/second"
+	EOT
+	chmod +x "$T/bin/qemu-img"
+}
+
+@test "verify derives by the image's own tables what was written since" {
+	broken "$L1" 65536
+	all_derived
+	lying_qemu_img
+	PATH=$T/bin:$PATH run -1 --separate-stderr verified --json \
+		--backup "$BACKUP" "$ESSEX/disk"
+	jq -e '.sources[0].healed | .equal > 4194304 and
+		(.extents | length) > 0' <<<"$output"
+	unmount
+	STATE=$T/other
+	broken 0 512
+	all_derived
+}
+
 @test "verify says of what nothing else tells" {
 	broken "$L1" 65536
 	view --heal guessed

@@ -65,7 +65,7 @@ static void lines_of_the_map_are_understood(void **state)
 		0);
 	assert_int_equal(place.range.off, 65536);
 	assert_int_equal(place.range.len, 512);
-	assert_true(place.is_data && place.is_told);
+	assert_true(place.is_present && place.is_data && place.is_told);
 	assert_int_equal(place.host, 327680);
 	/* Compressed: stored, but at no offset of the disk's bytes. */
 	assert_int_equal(rfs_qemu_map_line("{ \"start\": 0, \"length\": 65536, "
@@ -77,7 +77,7 @@ static void lines_of_the_map_are_understood(void **state)
 					   "\"data\": false}]",
 					   &place, NULL),
 			 0);
-	assert_false(place.is_data);
+	assert_false(place.is_present || place.is_data);
 }
 
 static void senseless_lines_are_refused(void **state)
