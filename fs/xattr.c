@@ -12,6 +12,7 @@
 #include "site/digests.h"
 #include "site/hostfiles.h"
 #include "site/kept.h"
+#include "site/seats_text.h"
 
 /* A value or -ENODATA, as rfs_xattr_get. */
 struct attribute {
@@ -196,6 +197,27 @@ static int get_total(const struct rfs_node *node, int state, char **ret,
 	return r;
 }
 
+/* Who compares this disk with another need not read what both share. */
+static int get_seats(const struct rfs_node *node, const char *words, char **ret,
+		     struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *merged = NULL;
+	struct rfs_reader *rd;
+	struct rfs_view *view;
+	int r;
+
+	if (node->kind == RFS_NODE_COPY) {
+		r = rfs_copyfile_reader(node->copy, &rd, err);
+		return r < 0 ? r : rfs_seats_piece(rd, words, ret, err);
+	}
+	if (node->kind != RFS_NODE_IMAGE)
+		return -ENODATA;
+	r = rfs_image_view(node->image, &view, err);
+	if (r == 0)
+		r = rfs_view_reader(view, node->image->name, &merged, err);
+	return r < 0 ? r : rfs_seats_piece(merged, words, ret, err);
+}
+
 static const struct attribute image_attributes[] = {
 	{ "disk", get_disk },	    { "uuid", get_uuid },
 	{ "sources", get_sources }, { "as_of", get_as_of },
@@ -245,9 +267,12 @@ int rfs_xattr_get(struct rfs_front *front, const struct rfs_node *node,
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(name, table[i].name) == 0)
 			return table[i].get(front, node, ret, err);
+	/* These are not in any list, as they take time. */
+	if (strncmp(name, RFS_SEATS_XATTR, strlen(RFS_SEATS_XATTR)) == 0)
+		return get_seats(node, name + strlen(RFS_SEATS_XATTR), ret,
+				 err);
 	if (node->kind != RFS_NODE_IMAGE)
 		return -ENODATA;
-	/* Not in any list, as it takes time. */
 	if (strncmp(name, RFS_DIGESTS_XATTR, strlen(RFS_DIGESTS_XATTR)) == 0)
 		return rfs_digests_piece(
 			rfs_opener_state(front->op), disk_of(node),

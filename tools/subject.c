@@ -10,6 +10,7 @@
 #include "core/cleanup.h"
 #include "readers/readers.h"
 #include "site/disk_json.h"
+#include "tools/mounted.h"
 #include "tools/progress.h"
 
 struct rfs_subject {
@@ -26,7 +27,7 @@ static int open_image(struct rfs_subject *s, struct rfs_error *err)
 	int r = rfs_target_image(s->target, s->disk, &image, err);
 
 	return r < 0 ? r
-		     : rfs_target_file(image, s->name, NULL, &s->merged, err);
+		     : rfs_mounted_open(image, s->name, NULL, &s->merged, err);
 }
 
 static int open_view(struct rfs_subject *s, struct rfs_error *err)

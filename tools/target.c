@@ -13,6 +13,7 @@
 
 #include "core/cleanup.h"
 #include "readers/readers.h"
+#include "tools/mounted.h"
 #include "tools/password.h"
 #include "tools/place.h"
 #include "tools/verbs.h"
@@ -218,17 +219,6 @@ int rfs_target_image(const struct rfs_target *t, const struct rfs_disk *disk,
 	return 0;
 }
 
-int rfs_target_file(const char *path, const char *name,
-		    const struct rfs_origin *origin, struct rfs_reader **ret,
-		    struct rfs_error *err)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
-	return rfs_file_open(fd, false, name, origin, ret, err);
-}
-
 int rfs_target_copy(const struct rfs_target *t, const struct rfs_disk *disk,
 		    const struct rfs_copy *copy, struct rfs_reader **ret,
 		    struct rfs_error *err)
@@ -246,5 +236,5 @@ int rfs_target_copy(const struct rfs_target *t, const struct rfs_disk *disk,
 		name = NULL;
 		return rfs_no_memory(err);
 	}
-	return rfs_target_file(path, name, origin, ret, err);
+	return rfs_mounted_open(path, name, origin, ret, err);
 }

@@ -50,11 +50,6 @@ char *rfs_target_disk_path(const struct rfs_disk *disk);
 int rfs_target_image(const struct rfs_target *t, const struct rfs_disk *disk,
 		     char **ret, struct rfs_error *err);
 
-/* A file of the mount, opened for reading as a disk. */
-int rfs_target_file(const char *path, const char *name,
-		    const struct rfs_origin *origin, struct rfs_reader **ret,
-		    struct rfs_error *err);
-
 /* One copy of a disk alone, without help from other sources, in the mount or
  * opened here.  The caller unrefs it before the target is closed. */
 int rfs_target_copy(const struct rfs_target *t, const struct rfs_disk *disk,

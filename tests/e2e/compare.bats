@@ -148,16 +148,45 @@ sectors_of_json()
 @test "beside a mount it says the same" {
 	local d=april-ci/disk
 
-	run -1 --separate-stderr compare --read-shared --json "$d" \
-		bm0002 backup
-	jq -c .extents <<<"$output" >"$W/want"
+	run -1 --separate-stderr compare --json "$d" bm0002 backup
+	jq -c '.extents, .not_read' <<<"$output" >"$W/want"
 	rescue_mount "$W"
 	run -1 --separate-stderr client "$RESCUEFS" compare --damaged "$BM" \
 		--backup "$BACKUP" --state "$STATE" --json "$d" bm0002 backup
-	jq -c .extents <<<"$output" | diff "$W/want" -
+	jq -c '.extents, .not_read' <<<"$output" | diff "$W/want" -
 	run -1 --separate-stderr client "$RESCUEFS" compare --damaged "$BM" \
 		--backup "$BACKUP" --state "$STATE" --json "$d"
 	[ "$(jq '.totals.different' <<<"$output")" -gt 16000000 ]
+}
+
+# How many times a sector was asked for, all together.
+all_touches()
+{
+	od -An -v -w4 -tu4 "$1/counts" | awk '{ n += $1 } END { print n + 0 }'
+}
+
+@test "beside a mount the base image that both share is not read" {
+	local d=april-ci/disk w=$BATS_FILE_TMPDIR/bm before shared
+	local -a of=(client "$RESCUEFS" compare --damaged "$BM" --backup
+		"$BACKUP" --state "$W/state" --no-files --json)
+
+	rescue_mount "$W"
+	run -1 --separate-stderr "${of[@]}" "$d" bm0002 backup
+	shared=$(jq .not_read.shared <<<"$output")
+	[ "$shared" -gt 10000000 ]
+	# A sector is asked for once: what is asked for now was not before.
+	before=$(all_touches "$w")
+	run -1 --separate-stderr "${of[@]}" --read-shared "$d" bm0002 backup
+	[ "$(jq .not_read.shared <<<"$output")" -eq 0 ]
+	[ $(($(all_touches "$w") - before)) -ge $((shared * 9 / 5120)) ]
+	# Nor where the merged disk has it, once that was chosen.
+	client cat "$MNT/instances/$d" >/dev/null || true
+	run -1 --separate-stderr "${of[@]}" "$d" merged backup
+	[ "$(jq .not_read.shared <<<"$output")" -gt 10000000 ]
+	# None of the mount's readers is asked of a range that it does not have.
+	run ! getfattr -n user.rescuefs.seats.0.999999999999 \
+		"$MNT/instances/$d"
+	run ! getfattr -n user.rescuefs.seats.512.0 "$MNT/instances/$d"
 }
 
 @test "no source is written, nor asked again for what failed" {
