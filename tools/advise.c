@@ -11,8 +11,10 @@
 #include "core/withhold.h"
 #include "ext/differences.h"
 #include "ext/ext.h"
+#include "ext/reading.h"
 #include "tools/check.h"
 #include "tools/place.h"
+#include "tools/progress.h"
 #include "tools/verbs.h"
 #include "tools/words.h"
 
@@ -42,6 +44,7 @@ static int take_losses(struct rfs_advice_candidate *c,
 	c->stale_tables = stale.tables;
 	c->wrong = wrong.data + wrong.tables + wrong.unknown;
 	c->files_hit = lost.inodes + stale.inodes;
+	c->unread = losses->unread_used;
 	for (uint32_t i = 0; i < losses->nvolumes; i++)
 		if (rfs_losses_journal(losses, i) == RFS_JOURNAL_HIT_DIRTY)
 			c->is_journal_hit = true;
@@ -245,21 +248,52 @@ static int count_given_up(struct rfs_subject *s, struct rfs_reader *disk,
 	return r;
 }
 
+static void show(void *data, uint64_t done, uint64_t total, uint64_t unreadable)
+{
+	struct rfs_progress *p = data;
+
+	p->total = total;
+	rfs_progress_set(p, done, unreadable / RFS_SECTOR);
+}
+
+/* It has no help from other sources, so that none of those is asked. */
+static int read_copy(struct rfs_reader *disk, const struct rfs_copy *copy,
+		     struct rfs_report *ret, struct rfs_error *err)
+{
+	struct rfs_progress progress;
+	struct rfs_ext_reading reading = { .disk = disk,
+					   .origin = &copy->source->origin,
+					   .progress = show,
+					   .data = &progress };
+	int r;
+
+	rfs_progress_begin(&progress, copy->source->origin.name, 0, false);
+	r = rfs_ext_read_used(&reading, ret, err);
+	rfs_progress_clear(&progress);
+	return r;
+}
+
+static int say_unread(struct rfs_reader *disk, struct rfs_report *ret,
+		      struct rfs_error *err)
+{
+	struct rfs_report_item all = { .state = RFS_UNREAD, .was = RFS_UNREAD };
+
+	all.range = rfs_range(0, rfs_reader_size(disk));
+	return rfs_report_add(ret, &all) < 0 ? rfs_no_memory(err) : 0;
+}
+
 /* Of one age, as far as it can be read. */
-static int look_alone(struct rfs_advice *a, struct rfs_subject *s,
+static int look_alone(struct rfs_advice *a, struct rfs_subject *s, bool quick,
 		      struct rfs_advice_candidate *c, struct rfs_error *err)
 {
 	RFS_CLEANUP_READER struct rfs_reader *disk = NULL;
-	struct rfs_report_item all = { .state = RFS_FRESH,
-				       .was = RFS_FRESH,
-				       .origin = &c->copy->source->origin };
 	struct rfs_report report = { 0 };
 	int r = rfs_subject_copy(s, c->copy, &disk, err);
 
 	if (r < 0)
 		return r;
-	all.range = rfs_range(0, rfs_reader_size(disk));
-	r = rfs_report_add(&report, &all) < 0 ? rfs_no_memory(err) : 0;
+	r = quick ? say_unread(disk, &report, err)
+		  : read_copy(disk, c->copy, &report, err);
 	if (r == 0)
 		r = look_at(a, c, disk, &report, err);
 	if (r == 0)
@@ -268,7 +302,7 @@ static int look_alone(struct rfs_advice *a, struct rfs_subject *s,
 	return r;
 }
 
-static int look_copies(struct rfs_advice *a, struct rfs_subject *s,
+static int look_copies(struct rfs_advice *a, struct rfs_subject *s, bool quick,
 		       struct rfs_error *err)
 {
 	const struct rfs_disk *disk = rfs_subject_disk(s);
@@ -284,19 +318,19 @@ static int look_copies(struct rfs_advice *a, struct rfs_subject *s,
 		if (!c)
 			return rfs_no_memory(err);
 		c->copy = &disk->copies[i];
-		r = excuse(c, look_alone(a, s, c, &why), &why, err);
+		r = excuse(c, look_alone(a, s, quick, c, &why), &why, err);
 	}
 	return r;
 }
 
-int rfs_advise(struct rfs_subject *s, struct rfs_advice *ret,
+int rfs_advise(struct rfs_subject *s, bool quick, struct rfs_advice *ret,
 	       struct rfs_error *err)
 {
 	struct rfs_advice a = { .disk = rfs_subject_disk(s) };
 	int r = look_merged(&a, s, err);
 
 	if (r == 0)
-		r = look_copies(&a, s, err);
+		r = look_copies(&a, s, quick, err);
 	if (r < 0) {
 		rfs_advice_fini(&a);
 		return r;
@@ -311,7 +345,7 @@ int rfs_advise(struct rfs_subject *s, struct rfs_advice *ret,
  */
 
 struct request {
-	bool json, all;
+	bool json, all, quick;
 };
 
 static const char help[] =
@@ -331,6 +365,10 @@ static const char help[] =
 	"Works beside a running mount of the same state.\n"
 	"\n"
 	"  --all     every disk\n"
+	"  --quick   reads of a backup or a live copy what e2fsck asks for, "
+	"and "
+	"not all\n"
+	"            that it uses\n"
 	"  --json    the same as JSON\n"
 	"\n"
 	"Exit status 1 if the merged disk is not what is recommended.  SOURCES "
@@ -347,7 +385,7 @@ static int advise_disk(const struct request *req, struct rfs_target *t,
 
 	if (r < 0)
 		return r;
-	r = rfs_advise(s, &advice, err);
+	r = rfs_advise(s, req->quick, &advice, err);
 	if (r == 0)
 		r = req->json ? rfs_advice_json(&advice, t->mountpoint, stdout,
 						err)
@@ -385,12 +423,24 @@ static int run(void *data, struct rfs_target *t)
 	return failed ? failed : status;
 }
 
+static int take(void *data, int letter, const char *value,
+		struct rfs_error *err)
+{
+	struct request *req = data;
+
+	(void)value;
+	(void)err;
+	req->quick = req->quick || letter == 'k';
+	return 0;
+}
+
 int rfs_verb_advise(int argc, char **argv)
 {
 	static const struct option options[] = {
 		RFS_SETTINGS_OPTIONS,
 		{ "json", no_argument, NULL, 'j' },
 		{ "all", no_argument, NULL, 'a' },
+		{ "quick", no_argument, NULL, 'k' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -403,6 +453,7 @@ int rfs_verb_advise(int argc, char **argv)
 		.max_disks = SIZE_MAX,
 		.ret_all = &req.all,
 		.ret_json = &req.json,
+		.take = take,
 		.run = run,
 		.data = &req,
 	};

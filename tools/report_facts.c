@@ -23,7 +23,7 @@ static int sum_up(struct rfs_disk_facts *f, struct rfs_error *err)
 static int look_for_advice(struct rfs_disk_facts *f, struct rfs_subject *s,
 			   const char *mountpoint, struct rfs_error *err)
 {
-	int r = rfs_advise(s, &f->advice, err);
+	int r = rfs_advise(s, false, &f->advice, err);
 
 	if (r < 0)
 		return r;

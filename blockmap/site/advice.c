@@ -32,14 +32,23 @@ const char *rfs_advice_name(const struct rfs_advice_candidate *c)
 static bool is_sound(const struct rfs_advice *a,
 		     const struct rfs_advice_candidate *c)
 {
-	return !c->why[0] && !c->check.unreadable &&
-	       (!a->is_ext || (c->check.is_done && c->check.final == 0));
+	if (c->why[0] || c->check.unreadable)
+		return false;
+	if (a->is_ext)
+		return c->check.is_done && c->check.final == 0;
+	return c->is_merged || !c->lost;
 }
 
 /* What it costs: files with lost or older contents, and nameless ones. */
 static uint64_t harm(const struct rfs_advice_candidate *c)
 {
 	return c->files_hit + c->check.found;
+}
+
+/* What going back to it costs: files that are newer, and what it cannot give. */
+static uint64_t price(const struct rfs_advice_candidate *copy)
+{
+	return copy->given_up + harm(copy);
 }
 
 static bool is_mixed(const struct rfs_advice_candidate *c)
@@ -96,7 +105,8 @@ static void judge_blocks(struct rfs_advice *a,
 		       rfs_advice_name(copy));
 	else if (m && !m->why[0])
 		choose(a, m,
-		       "there is nothing else; what is lost or old of it "
+		       "there is nothing else that is whole; what is lost or "
+		       "old of it "
 		       "cannot be told in files");
 }
 
@@ -110,12 +120,12 @@ static void judge_mix(struct rfs_advice *a,
 		       "e2fsck does not get the merged disk clean, and gets %s "
 		       "clean",
 		       rfs_advice_name(copy));
-	else if (copy->is_compared && harm(m) > copy->given_up)
+	else if (copy->is_compared && harm(m) > price(copy))
 		choose(a, copy,
 		       "the merged disk's own tables are hit, which costs "
 		       "%" PRIu64 " files; going back to %s gives up %" PRIu64
-		       " that are newer",
-		       harm(m), rfs_advice_name(copy), copy->given_up);
+		       " that are newer or that it lacks",
+		       harm(m), rfs_advice_name(copy), price(copy));
 	else if (!copy->is_compared)
 		choose(a, m,
 		       "its own tables are hit, but e2fsck gets it clean, and "
@@ -125,8 +135,8 @@ static void judge_mix(struct rfs_advice *a,
 		choose(a, m,
 		       "the merged disk's own tables are hit, which costs "
 		       "%" PRIu64 " files, but going back to %s would give up "
-		       "%" PRIu64 " that are newer",
-		       harm(m), rfs_advice_name(copy), copy->given_up);
+		       "%" PRIu64 " that are newer or that it lacks",
+		       harm(m), rfs_advice_name(copy), price(copy));
 }
 
 static void judge_files(struct rfs_advice *a,
@@ -267,6 +277,8 @@ static int put_candidate(const struct rfs_advice_candidate *c, FILE *out,
 	if (c->is_compared)
 		fprintf(out, "    gives up files that are newer: %" PRIu64 "\n",
 			c->given_up);
+	if (c->copy)
+		put_bytes("not read", c->unread, 0, out);
 	put_bytes("cannot be read", c->check.unreadable, 0, out);
 	put_check(&c->check, out);
 	return 0;
@@ -310,7 +322,7 @@ static json_t *candidate_json(const struct rfs_advice_candidate *c)
 				  k->final, "fixed", rfs_json_number(k->fixed),
 				  "lost_found", rfs_json_number(k->found));
 	return json_pack(
-		"{so so so so so so so so so sb so so so}", "name",
+		"{so so so so so so so so so so sb so so so}", "name",
 		rfs_json_text(rfs_advice_name(c)), "as_of",
 		c->copy ? rfs_json_time(c->copy->as_of_ns) : json_null(),
 		"problem", rfs_json_text(c->why[0] ? c->why : NULL), "lost",
@@ -318,7 +330,8 @@ static json_t *candidate_json(const struct rfs_advice_candidate *c)
 		"checksum", rfs_json_number(c->wrong), "lost_tables",
 		rfs_json_number(c->lost_tables), "stale_tables",
 		rfs_json_number(c->stale_tables), "files_hit",
-		rfs_json_number(c->files_hit), "journal_hit", c->is_journal_hit,
+		rfs_json_number(c->files_hit), "unread",
+		rfs_json_number(c->unread), "journal_hit", c->is_journal_hit,
 		"unreadable", rfs_json_number(k->unreadable), "given_up",
 		c->is_compared ? rfs_json_number(c->given_up) : json_null(),
 		"e2fsck", check);

@@ -33,6 +33,7 @@ struct rfs_advice_candidate {
 	uint64_t lost, stale, wrong;
 	uint64_t lost_tables, stale_tables;
 	uint64_t files_hit;
+	uint64_t unread; /* bytes in use that nobody asked for yet */
 	bool is_journal_hit;
 	struct rfs_advice_check check;
 	/* Of a copy: files that the merged disk has newer, or alone. */

@@ -33,6 +33,7 @@ teardown()
 		volume_detach "$W/vol"
 	fi
 	rescue_umount "$W"
+	end_pid "$W/server.pid"
 }
 
 advise()
@@ -295,5 +296,63 @@ plain_site()
 		<<<"$output"
 	[ "$(jq -r .recommend <<<"$output")" = merged ]
 	jq -e '.commands | all(test("e2fsck") | not)' <<<"$output"
+	nothing_is_left
+}
+
+# live_site DIR: the volume of DIR with a live copy, newer than the host's, that a
+# server of ours gives, failing as the lines on stdin say.
+live_site()
+{
+	cat >"$W/live.faults"
+	cp --sparse=always "$1/host.img" "$W/live.img"
+	setsid nbdkit -r -P "$W/server.pid" -U "$W/socket" \
+		"$RESCUEFS_BUILD/tests/faults/faults.so" "file=$W/live.img" \
+		"faults=$W/live.faults" "counts=$W/live.counts" 3>&- 4>&-
+	cat >>"$W/vol/site.conf" <<-EOT
+	[source live]
+	kind = live
+	host = bm0002
+	nbd = nbd+unix:///$VOL?socket=$W/socket
+	EOT
+}
+
+@test "a live copy: what it cannot give is counted, all of it that is used" {
+	local v=$W/v a b n
+
+	mkdir -p "$v" "$W/vol"
+	volume_make "$v"
+	echo "eio $(at_inode "$v/host.img" /kept/3 |
+		awk '{ print int($1 / 512) * 512 }') 512" >"$v/faults"
+	volume_attach "$W/vol" "$v" <"$v/faults"
+	# Two files' contents that e2fsck never asks for, and free space.
+	a=$(at_block "$v/host.img" /kept/5 7) b=$(at_block "$v/host.img" /new/2)
+	n=$(dumpe2fs "$v/host.img" 2>/dev/null |
+		sed -n 's/^ *Free blocks: .*[ -]\([0-9][0-9]*\)$/\1/p' | tail -1)
+	live_site "$v" <<-EOT
+	eio $a 512
+	eio $((b + 1024)) 1024
+	eio $((n * 4096)) 4096
+	EOT
+	run --separate-stderr client "$RESCUEFS" advise --json \
+		"$W/vol/site.conf" "$VOL"
+	[ "$status" -le 1 ]
+	[ "$(candidate live '[.lost, .lost_tables, .files_hit, .unread]' |
+		jq -c .)" = '[1536,0,2,0]' ]
+	[ "$(candidate live .e2fsck.final)" -eq 0 ]
+	[ "$(candidate live .given_up)" -eq 0 ]
+	[ "$(candidate backup '[.lost, .unread]' | jq -c .)" = '[0,0]' ]
+	# Nobody needs to know what was in free space.
+	[ "$(od -An -tu4 -j $((n * 32)) -N 4 "$W/live.counts" | tr -d ' ')" -eq 0 ]
+	run --separate-stderr client "$RESCUEFS" advise --json --quick \
+		"$W/vol/site.conf" "$VOL"
+	[ "$(candidate live .lost)" -eq 0 ]
+	[ "$(candidate live .unread)" -gt 1000000 ]
+	run -1 --separate-stderr client "$RESCUEFS" compare --json \
+		"$W/vol/site.conf" "$VOL" live "$v/host.img"
+	jq -r '.extents[] | "\(.offset) \(.length) \(.state)"' \
+		<<<"$output" | sort -n >"$W/got"
+	printf '%s unreadable in A\n' "$a 512" "$((b + 1024)) 1024" \
+		"$((n * 4096)) 4096" | sort -n | diff - "$W/got"
+	volume_detach "$W/vol"
 	nothing_is_left
 }

@@ -78,6 +78,12 @@ static void mixed_tables_are_weighed(void **state)
 	expect(&s, &s.items[0], "costs 7 files");
 	s.items[0].check.found = 8;
 	expect(&s, &s.items[1], "costs 11 files");
+	/* What the copy cannot give is a price, too. */
+	s.items[0].check.found = 9;
+	s.items[1].files_hit = 1;
+	expect(&s, &s.items[1], "gives up 11");
+	s.items[1].files_hit = 2;
+	expect(&s, &s.items[0], "give up 12");
 	/* What was not compared cannot be weighed. */
 	s.items[1].is_compared = false;
 	expect(&s, &s.items[0], "cannot be told");
@@ -137,6 +143,9 @@ static void blocks_alone_are_not_mixed(void **state)
 	expect(&s, &s.items[0], "nothing that was read");
 	s.items[0].stale = 512;
 	expect(&s, &s.items[1], "of one age");
+	s.items[1].lost = 512;
+	expect(&s, &s.items[0], "nothing else");
+	s.items[1].lost = 0;
 	s.a.count = 1;
 	expect(&s, &s.items[0], "nothing else");
 }
