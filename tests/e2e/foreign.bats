@@ -71,6 +71,7 @@ site()
 	cat >"$W/site.conf" <<-EOT
 	[site]
 	state = $W/state
+	deadline = ${DEADLINE-60s}
 	[source bm]
 	kind = damaged
 	root = $W/bm
@@ -318,11 +319,10 @@ spared()
 
 	disk_start "$W/disk" "$T/vdi"
 	ln -s "$DISK" "$W/lv/$VOL"
-	site vdi damaged
-	sed -i 's/^state = .*/&\ndeadline = 500ms/' "$W/site.conf"
+	DEADLINE=2s site vdi damaged
 	at=$(place_in "$T/vdi" "$M")
 	mount_site
-	client cmp -n 65536 "$MNT/volumes/$VOL" "$T/truth.raw"
+	wait_until 60 client cmp -n 65536 "$MNT/volumes/$VOL" "$T/truth.raw"
 	disk_faults "$W/disk" <<<"hang $at 512"
 	run ! client dd if="$MNT/volumes/$VOL" of=/dev/null bs=512 \
 		skip=2048 count=1
@@ -337,10 +337,10 @@ spared()
 
 	disk_start "$W/disk" "$T/vdi"
 	ln -s "$DISK" "$W/lv/$VOL"
-	site vdi damaged
+	DEADLINE=2s site vdi damaged
 	at=$(place_in "$T/vdi" "$M")
 	mount_site
-	client cmp -n 65536 "$MNT/volumes/$VOL" "$T/truth.raw"
+	wait_until 60 client cmp -n 65536 "$MNT/volumes/$VOL" "$T/truth.raw"
 	pid=$(servers)
 	disk_faults "$W/disk" <<<"hang $at 512"
 	run ! client dd if="$MNT/volumes/$VOL" of=/dev/null bs=512 \
