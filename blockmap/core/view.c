@@ -255,15 +255,37 @@ int rfs_view_reset(struct rfs_view *view, struct rfs_error *err)
 	return rfs_overlay_reset(view->overlay, err);
 }
 
+static int refuse_refresh(const char *name, struct rfs_error *err)
+{
+	return rfs_fail(err, EBUSY,
+			"%s was written to, and what is below must not change "
+			"under that; 'rescuefs reset' drops what was written",
+			name);
+}
+
 int rfs_view_refresh(struct rfs_view *view, bool force, struct rfs_error *err)
 {
 	if (!force && rfs_view_is_written(view))
-		return rfs_fail(err, EBUSY,
-				"%s was written to, and what is below must not "
-				"change under that; 'rescuefs reset' drops "
-				"what was written",
-				view->name);
+		return refuse_refresh(view->name, err);
 	return rfs_merge_forget(view->merge, err);
+}
+
+int rfs_view_may_refresh(struct rfs_state *state, const char *id, bool force,
+			 struct rfs_error *err)
+{
+	struct rfs_overlay *overlay;
+	bool written;
+	int r;
+
+	if (force)
+		return 0;
+	/* The state knows how large the sources were when it was written to. */
+	r = rfs_overlay_open(id, state, RFS_SIZE_MAX, &overlay, err);
+	if (r < 0)
+		return r;
+	written = rfs_overlay_is_written(overlay);
+	rfs_overlay_close(overlay);
+	return written ? refuse_refresh(id, err) : 0;
 }
 
 /* What stood below a written range, where anything did. */

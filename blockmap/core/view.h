@@ -76,6 +76,12 @@ int rfs_view_reset(struct rfs_view *view, struct rfs_error *err);
  * over what the sources give now. */
 int rfs_view_refresh(struct rfs_view *view, bool force, struct rfs_error *err);
 
+/* Whether that would be refused for a disk that cannot be opened, because every
+ * source of it has changed: 0 or -EBUSY.  'id' as in the config; the disk must not
+ * be open. */
+int rfs_view_may_refresh(struct rfs_state *state, const char *id, bool force,
+			 struct rfs_error *err);
+
 /* Appends who gave what of the whole disk, in order and without gaps. */
 int rfs_view_report(struct rfs_view *view, struct rfs_report *out,
 		    struct rfs_error *err);

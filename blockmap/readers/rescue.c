@@ -20,6 +20,8 @@
 #include "readers/rescue_parts.h"
 
 #define GENERATION_FACT "rescued generation"
+#define DEVICE_FACT	"rescued device"
+#define WHY_MAX		256
 
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct rfs_rescue *all; /* guarded by all_lock */
@@ -58,6 +60,15 @@ static int generation_text(const struct rfs_rescue *r, char **ret,
 	return rfs_no_memory(err);
 }
 
+/* Nothing is said where nothing is known: what was said before is more. */
+static int set_device(struct rfs_rescue *r, struct rfs_error *err)
+{
+	if (!*r->identity.text)
+		return 0;
+	return rfs_state_try_fact(r->state, r->object, DEVICE_FACT,
+				  r->identity.text, err);
+}
+
 /* The file is taken as it is now: the operator ordered it. */
 static int drop_all(struct rfs_rescue *r, const char *generation,
 		    struct rfs_error *err)
@@ -75,11 +86,31 @@ static int drop_all(struct rfs_rescue *r, const char *generation,
 	if (ret == 0)
 		ret = rfs_state_forget_map(r->state, r->object, "suspect", err);
 	if (ret == 0)
+		ret = rfs_state_forget_fact(r->state, r->object, DEVICE_FACT,
+					    err);
+	if (ret == 0)
+		ret = set_device(r, err);
+	if (ret == 0)
 		ret = rfs_state_set_fact(r->state, r->object, GENERATION_FACT,
 					 generation, err);
 	if (ret == 0)
 		atomic_store(&r->has_fact, true);
 	return ret;
+}
+
+/* Whether a device of the same size is another one; 'ret_why' says by what. */
+static int compare_device(struct rfs_rescue *r, char *ret_why, size_t size,
+			  bool *ret_differs, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *was = NULL;
+	int ret = rfs_state_fact(r->state, r->object, DEVICE_FACT, &was, err);
+
+	*ret_differs = ret == 0 && rfs_identity_differs(was, r->identity.text,
+							ret_why, size);
+	/* One that an earlier version did not keep is kept from now on. */
+	if (ret == -ENOENT)
+		atomic_store(&r->has_fact, !*r->identity.text);
+	return ret == -ENOENT ? 0 : ret;
 }
 
 /* What was kept is of the file as it was then.  Mixed with the bytes of a later
@@ -89,6 +120,8 @@ static int check_generation(struct rfs_rescue *r, bool renew,
 {
 	RFS_CLEANUP_FREE char *was = NULL;
 	RFS_CLEANUP_FREE char *is = NULL;
+	char why[WHY_MAX] = "";
+	bool differs;
 	int ret;
 
 	ret = rfs_state_fact(r->state, r->object, GENERATION_FACT, &was, err);
@@ -98,17 +131,19 @@ static int check_generation(struct rfs_rescue *r, bool renew,
 		ret = generation_text(r, &is, err);
 	if (ret < 0)
 		return ret;
-	if (strcmp(was, is) != 0 && renew)
+	differs = strcmp(was, is) != 0;
+	atomic_store(&r->has_fact, !differs);
+	if (!differs && r->is_device)
+		ret = compare_device(r, why, sizeof(why), &differs, err);
+	if (ret < 0 || !differs)
+		return ret;
+	if (renew)
 		return drop_all(r, is, err);
-	if (strcmp(was, is) != 0)
-		return rfs_fail(err, ESTALE,
-				"%s: has changed since parts of it were "
-				"rescued; 'rescuefs refresh' drops these and "
-				"takes it as it is now, a new --state keeps "
-				"both",
-				r->name);
-	atomic_store(&r->has_fact, true);
-	return 0;
+	return rfs_fail(err, ESTALE,
+			"%s: has changed since parts of it were rescued%s%s; "
+			"'rescuefs refresh' drops these and takes it as it is "
+			"now, a new --state keeps both",
+			r->name, *why ? ": " : "", why);
 }
 
 void rfs_rescue_keep_generation(struct rfs_rescue *r)
@@ -117,7 +152,7 @@ void rfs_rescue_keep_generation(struct rfs_rescue *r)
 
 	if (!r->state || atomic_exchange(&r->has_fact, true))
 		return;
-	if (generation_text(r, &is, NULL) < 0 ||
+	if (generation_text(r, &is, NULL) < 0 || set_device(r, NULL) < 0 ||
 	    rfs_state_try_fact(r->state, r->object, GENERATION_FACT, is, NULL) <
 		    0)
 		atomic_store(&r->has_fact, false);
@@ -198,8 +233,8 @@ static void free_parts(struct rfs_rescue *r)
 }
 
 static int make(const struct rfs_rescue_config *config, int fd,
-		const struct stat *st, struct rfs_rescue **ret,
-		struct rfs_error *err)
+		const struct stat *st, const struct rfs_identity *identity,
+		struct rfs_rescue **ret, struct rfs_error *err)
 {
 	struct rfs_rescue *r = calloc(1, sizeof(*r));
 	int e;
@@ -213,6 +248,7 @@ static int make(const struct rfs_rescue_config *config, int fd,
 	r->worker = config->worker;
 	r->notes = config->notes;
 	r->origin = config->origin;
+	r->identity = *identity;
 	r->mode = config->store;
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->landed, NULL);
@@ -248,13 +284,27 @@ static struct rfs_rescue *find_open(const struct rfs_state *state,
 	return r;
 }
 
+static bool is_same(const struct rfs_rescue *r, const struct stat *st,
+		    const struct rfs_identity *identity)
+{
+	char why[WHY_MAX];
+
+	if (st->st_dev != r->device || st->st_ino != r->inode)
+		return false;
+	return !r->is_device ||
+	       (S_ISBLK(st->st_mode) && st->st_rdev == r->below &&
+		!rfs_identity_differs(r->identity.text, identity->text, why,
+				      sizeof(why)));
+}
+
 /* The one that is open already reads the file that it opened. */
 static int share(struct rfs_rescue *r, int fd, const struct stat *st,
-		 bool renew, struct rfs_error *err)
+		 const struct rfs_identity *identity, bool renew,
+		 struct rfs_error *err)
 {
 	int e = 0;
 
-	if (st->st_dev != r->device || st->st_ino != r->inode)
+	if (!is_same(r, st, identity))
 		e = rfs_fail(err, ESTALE,
 			     "%s: is another file than the one that is being "
 			     "read; unmount, and mount it again",
@@ -271,6 +321,7 @@ int rfs_rescue_open(const struct rfs_rescue_config *config, int fd,
 		    struct rfs_rescue **ret, struct rfs_error *err)
 {
 	struct rfs_patience patience = rfs_worker_patience(config->names);
+	struct rfs_identity identity = { 0 };
 	struct stat st;
 	/* Not under the lock: it may take as long as the deadline. */
 	int e = rfs_worker_fstat(config->names, fd, &st, &patience);
@@ -281,12 +332,14 @@ int rfs_rescue_open(const struct rfs_rescue_config *config, int fd,
 		return rfs_fail(err, -e, "%s: cannot be measured: %s",
 				config->name, strerror(-e));
 	}
+	if (S_ISBLK(st.st_mode))
+		rfs_identity_of(fd, st.st_rdev, &identity);
 	pthread_mutex_lock(&all_lock);
 	*ret = config->state ? find_open(config->state, config->object) : NULL;
 	if (*ret) {
-		e = share(*ret, fd, &st, config->renew, err);
+		e = share(*ret, fd, &st, &identity, config->renew, err);
 	} else {
-		e = make(config, fd, &st, ret, err);
+		e = make(config, fd, &st, &identity, ret, err);
 		if (e == 0) {
 			(*ret)->next = all;
 			all = *ret;

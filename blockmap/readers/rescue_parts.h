@@ -9,6 +9,7 @@
 #include "core/freshness.h"
 #include "core/keptmap.h"
 #include "readers/file_medium.h"
+#include "readers/identity.h"
 #include "readers/rescue.h"
 
 /* Sectors that someone is asking for: others wait for them. */
@@ -32,6 +33,7 @@ struct rfs_rescue {
 	uint64_t device, inode;	  /* which file it is */
 	dev_t below;		  /* the block device that it is, or lies on */
 	struct rfs_generation generation;
+	struct rfs_identity identity; /* of a device, as far as it is known */
 	uint64_t size, allocated;
 	bool is_device;
 
@@ -39,7 +41,7 @@ struct rfs_rescue {
 	struct rfs_kept suspect; /* verdicts */
 	struct rfs_store *store; /* NULL without a state */
 	atomic_bool storing;	 /* what is delivered is kept */
-	atomic_bool has_fact;	 /* the generation is in the state */
+	atomic_bool has_fact;	 /* which file it is, is in the state */
 	atomic_bool expects;	 /* a late answer may come */
 	atomic_bool said_full;
 

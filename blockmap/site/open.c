@@ -772,6 +772,15 @@ int rfs_opener_view_changed(struct rfs_opener *op, const struct rfs_disk *disk,
 	return open_view(op, disk, true, ret, err);
 }
 
+static int refresh_view(struct rfs_view *view, bool force,
+			struct rfs_error *err)
+{
+	int r = rfs_view_refresh(view, force, err);
+	int closed = rfs_view_close(view, r < 0 ? NULL : err);
+
+	return r < 0 ? r : closed;
+}
+
 /* With an opener of its own: what others have open of the disk's files stays
  * as it is. */
 int rfs_opener_refresh(struct rfs_opener *op, const struct rfs_disk *disk,
@@ -779,24 +788,24 @@ int rfs_opener_refresh(struct rfs_opener *op, const struct rfs_disk *disk,
 {
 	struct rfs_opener *mine;
 	struct rfs_view *view;
-	int r, closed;
+	bool was_open;
+	int r;
 
 	/* A changed file of a damaged source is not opened yet: what was
 	 * rescued of it goes only if nothing was written above it. */
-	r = open_view(op, disk, true, &view, err);
+	was_open = open_view(op, disk, true, &view, err) == 0;
+	r = was_open ? refresh_view(view, force, err)
+		     : rfs_view_may_refresh(op->state, disk->id, force, err);
 	if (r < 0)
 		return r;
-	r = rfs_view_refresh(view, force, err);
-	closed = rfs_view_close(view, r < 0 ? NULL : err);
-	if (r < 0 || closed < 0)
-		return r < 0 ? r : closed;
 	r = rfs_opener_new(op->inv, op->state, &mine, err);
 	if (r < 0)
 		return r;
 	mine->renews = true;
 	r = open_view(mine, disk, true, &view, err);
 	if (r == 0)
-		r = rfs_view_close(view, err);
+		r = was_open ? rfs_view_close(view, err)
+			     : refresh_view(view, true, err);
 	rfs_opener_free(mine);
 	return r;
 }

@@ -29,6 +29,7 @@ setup()
 teardown()
 {
 	volume_detach "$W"
+	let_loops_go
 }
 
 # The bytes of the disk at OFF, 4096 of them.
@@ -93,4 +94,63 @@ three_mounts()
 	[ "$(touches "$BEFORE")" -eq 2 ]
 	[ "$(touches "$AFTER")" -eq 2 ]
 	[ "$KEPT" -eq 0 ]
+}
+
+# loop_of FILE: makes it the volume; both files' devices are let go in the end.
+loop_of()
+{
+	local device
+
+	device=$(losetup -r -f --show "$1")
+	echo "$device" >>"$W/loops"
+	ln -sfn "$device" "$W/vg/$VOL"
+}
+
+let_loops_go()
+{
+	local device
+
+	[[ -f $W/loops ]] || return 0
+	while read -r device; do
+		losetup -d "$device"
+	done <"$W/loops"
+	rm "$W/loops"
+}
+
+@test "another device of the same name and size: nothing of the old one is served" {
+	local name
+
+	# What has no block device below (tmpfs, overlay) has no number to tell.
+	[ "$(stat -c %Hd "$W")" -ne 0 ] || skip "needs a disk below $W"
+	mkdir "$W/vg"
+	for name in old new; do
+		seeded_bytes "$name" "$((4 * M))" >"$W/$name"
+	done
+	cat >"$W/site.conf" <<-EOT
+		[site]
+		state = $W/state
+		[source bm0002]
+		kind = damaged
+		volumes = $W/vg
+	EOT
+	loop_of "$W/old"
+	client "$RESCUEFS" fetch "$W/site.conf" "$VOL"
+	loop_of "$W/new"
+	run -3 client "$RESCUEFS" fetch "$W/site.conf" "$VOL"
+	[[ $output == *"its loop-inode was "*" and is "*"'rescuefs refresh'"* ]]
+	# It goes on with the device that it began with, by any name.
+	let_loops_go
+	loop_of "$W/new"
+	loop_of "$W/old"
+	volume_mount "$W"
+	client cmp "$IMAGE" "$W/old"
+	printf here | client dd of="$IMAGE" bs=1 seek=4096 conv=notrunc status=none
+	rescue_umount "$W"
+	loop_of "$W/new"
+	run ! client "$RESCUEFS" refresh "$W/site.conf" "$VOL"
+	[[ $output == *"was written to"*"rescuefs reset"* ]]
+	client "$RESCUEFS" refresh --force "$W/site.conf" "$VOL"
+	printf here | dd of="$W/new" bs=1 seek=4096 conv=notrunc status=none
+	volume_mount "$W"
+	client cmp "$IMAGE" "$W/new"
 }
