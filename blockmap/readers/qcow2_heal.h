@@ -85,6 +85,10 @@ int rfs_qcow2_trace_as(struct rfs_qcow2 *q,
  * another time. */
 int rfs_qcow2_judge(struct rfs_qcow2_healing *h, size_t witness,
 		    struct rfs_error *err);
+/* *ret_why: why by its header it is no copy of the same image; NULL: it may be. */
+int rfs_qcow2_find_unfit(struct rfs_qcow2_healing *h,
+			 struct rfs_qcow2_judged *w, const char **ret_why,
+			 struct rfs_error *err);
 /* Forgets all verdicts, here and in the state. */
 int rfs_qcow2_forget_verdicts(struct rfs_qcow2_healing *h,
 			      struct rfs_error *err);

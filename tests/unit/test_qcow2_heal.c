@@ -310,6 +310,32 @@ static void a_cluster_let_go_of(void **state)
 	heal_end(&c);
 }
 
+/* All L2 tables are lost, so that nothing could contradict the fresher copy; but the
+ * older one shows that this is an image that lets go of clusters. */
+static void an_older_copy_that_contradicts(void **state)
+{
+	for (int lost = 0; lost < 2; lost++) {
+		struct heal_scene c;
+		struct heal_sums sums;
+
+		(void)state;
+		begin(&c);
+		for (uint64_t i = 0; i < 10; i++)
+			sim_discard(&c.sim, 3 * SPAN + i * CS);
+		heal_backup(&c);
+		go_on(&c);
+		for (uint64_t t = lost ? 0 : 1; t < 4; t++)
+			heal_spoil(c.disk, heal_l2(&c, t), CS);
+		sums = sum(&c, NULL);
+		assert_int_equal(sums.wrong_proved, 0);
+		assert_int_equal(sums.proved != 0, !lost);
+		assert_int_equal(kit_noted(&c.notes, "an older copy shows"),
+				 lost);
+		heal_close(&c);
+		heal_end(&c);
+	}
+}
+
 /* Not done at all --------------------------------------------------------- */
 
 static void nothing(struct heal_scene *c, const char *why)
@@ -591,6 +617,7 @@ int main(void)
 		cmocka_unit_test(a_domain_that_discards),
 		cmocka_unit_test(a_cluster_that_moved),
 		cmocka_unit_test(a_cluster_let_go_of),
+		cmocka_unit_test(an_older_copy_that_contradicts),
 		cmocka_unit_test(internal_snapshots),
 		cmocka_unit_test(another_size),
 		cmocka_unit_test(another_base),
