@@ -291,11 +291,17 @@ sum_touches()
 	client grep -q '  \*$' "$MNT/instances/$ESSEX/rescue/disk.map"
 }
 
-# Of the whole dying disk.
-all_touches()
+# Of the image: what others read of the host's own tables, as the kernel forgets them,
+# is not ours.
+image_touches()
 {
-	disk_touches "$W" 0 "$(stat -c %s "$SCENE/host.img")" |
-		awk '{ n += $1 } END { print n }'
+	# A count of four bytes a sector, eight of them a block.
+	awk 'NR == FNR { is[$1]; next }
+		FNR - 1 in is { for (i = 1; i <= NF; i++) n += $i }
+		END { print n }' \
+		<(debugfs -R "blocks /$IMG" "$SCENE/host.img" 2>/dev/null |
+			tr -s ' ' '\n' | grep .) \
+		<(od -An -v -w32 -tu4 "$W/counts")
 }
 
 @test "verify derives what was healed in another way, and asks for no sector" {
@@ -305,16 +311,17 @@ all_touches()
 	view --backup "$BACKUP"
 	client dd if="$DISK_PATH" of=/dev/null bs=1M status=none
 	healed=$(jq .healed "$JSON")
-	before=$(all_touches)
+	before=$(image_touches)
+	((before > 0))
 	run -0 --separate-stderr verified --json --backup "$BACKUP" "$ESSEX/disk"
 	jq -e --argjson n "$healed" '.equal and .whole and .healed.bytes == $n and
 		.sources[0].healed.equal == $n' <<<"$output"
 	unmount
-	before=$(all_touches)
+	before=$(image_touches)
 	run -0 --separate-stderr verified --json --backup "$BACKUP" "$ESSEX/disk"
 	jq -e --argjson n "$healed" '.equal and .whole and
 		.sources[0].healed.equal == $n' <<<"$output"
-	[ "$(all_touches)" -eq "$before" ]
+	[ "$(image_touches)" -eq "$before" ]
 }
 
 # swap FILE OFF: eight bytes and the next eight change places, and nobody is told.
