@@ -45,6 +45,26 @@ bool rfs_is_nbd_uri(const char *text)
 	       is_prefixed(text, "nbds+unix://");
 }
 
+const char *rfs_nbd_uri_relative(const char *uri)
+{
+	static const char *const files[] = { "socket", "tls-certificates",
+					     "tls-psk-file" };
+	const char *at = strchr(uri, '?');
+
+	for (; at; at = strpbrk(at + 1, "&;")) {
+		for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+			size_t len = strlen(files[i]);
+			const char *path = at + 1 + len + 1;
+
+			if (strncmp(at + 1, files[i], len) == 0 &&
+			    at[1 + len] == '=' && *path != '/' &&
+			    strncasecmp(path, "%2f", 3) != 0)
+				return files[i];
+		}
+	}
+	return NULL;
+}
+
 /* The blocks of the server that hold 'range'. */
 static struct rfs_range widen(const struct nbd *nbd, struct rfs_range range)
 {

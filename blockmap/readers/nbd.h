@@ -16,12 +16,54 @@
 #include "core/notes.h"
 #include "core/reader.h"
 
+/*
+ * How connections are.
+ */
+
+enum rfs_nbd_state {
+	RFS_NBD_CONNECTED,
+	RFS_NBD_CONNECTING, /* those who want something wait for it */
+	RFS_NBD_LOST,	    /* tried again after a pause; nobody waits */
+	RFS_NBD_ASIDE,	    /* it missed a deadline; nobody asks for a while */
+};
+
+const char *rfs_nbd_state_name(enum rfs_nbd_state state);
+
+struct rfs_nbd_health {
+	const char *name; /* the reader's, good during the call */
+	enum rfs_nbd_state state;
+	int64_t since_ns; /* CLOCK_REALTIME when that began */
+	int64_t again_ns; /* until it is tried again; 0: now, or there is no need */
+	int64_t pause_ns; /* how long that pause is from end to end; 0: none */
+	uint64_t drops;	  /* connections that were there and are no more */
+	uint64_t missed;  /* requests that were not answered in time */
+};
+
+/* The connections that are open for one source, say; outlives them. */
+struct rfs_nbd_watch;
+
+/* NULL: no memory. */
+struct rfs_nbd_watch *rfs_nbd_watch_new(void);
+void rfs_nbd_watch_free(struct rfs_nbd_watch *watch);
+
+/* Calls 'each' for all of them, in the order of their making, from any thread and
+ * under the lock.  Waits for no server. */
+void rfs_nbd_watch_each(struct rfs_nbd_watch *watch,
+			void (*each)(const struct rfs_nbd_health *health,
+				     void *data),
+			void *data);
+
+/*
+ * Readers.
+ */
+
 struct rfs_nbd_config {
 	const char *uri; /* "nbd://host", "nbd+unix:///?socket=...", "nbds:" */
 	const char *export; /* its name; "" is the server's default */
 	const char *name;   /* in messages */
 	const struct rfs_origin *origin;
-	struct rfs_notes *notes; /* outlives the reader; may be NULL */
+	struct rfs_notes *notes;     /* outlives the reader; may be NULL */
+	struct rfs_nbd_watch *watch; /* so does this one; may be NULL */
 	unsigned int deadline_ms;
 	unsigned int connect_ms; /* to connect; 0: the deadline */
 	/* Not NULL: no server is connected to but one started, a qemu-nbd that
@@ -46,20 +88,19 @@ bool rfs_is_sealed_format(const char *format);
 
 /* The disk in an image of such a format, read by a qemu-nbd that ends with the
  * reader.  'fd' belongs to the reader from the call on, also when it fails.
- * -ENOTSUP: the image would lead to other files.  'password' may be NULL. */
-int rfs_foreign_open(int fd, const char *format, const char *password,
-		     const char *name, const struct rfs_origin *origin,
-		     struct rfs_notes *notes, struct rfs_reader **ret,
+ * 'as' has the name, the origin, the notes, the watch and the password, and
+ * nothing else.  -ENOTSUP: the image would lead to other files. */
+int rfs_foreign_open(int fd, const char *format,
+		     const struct rfs_nbd_config *as, struct rfs_reader **ret,
 		     struct rfs_error *err);
 
 /* The same of an image that QEMU must not read itself: it gets the bytes of 'file'
  * from us (readers/nbd_lend.h), of which the reader takes a reference.  No read of
- * it takes longer than 'deadline_ms'; 0: none is told.  What was not waited for
- * is -ETIMEDOUT, as in any reader. */
-int rfs_foreign_lend(struct rfs_reader *file, unsigned int deadline_ms,
-		     const char *format, const char *password, const char *name,
-		     const struct rfs_origin *origin, struct rfs_notes *notes,
-		     struct rfs_reader **ret, struct rfs_error *err);
+ * it takes longer than the deadline in 'as'; 0: none is told.  What was not waited
+ * for is -ETIMEDOUT, as in any reader. */
+int rfs_foreign_lend(struct rfs_reader *file, const char *format,
+		     const struct rfs_nbd_config *as, struct rfs_reader **ret,
+		     struct rfs_error *err);
 
 /* What QEMU makes of an image, or of a chain of them: 'image' is "json:{...}",
  * which names files as /proc/PID/fd/N of ours, and which the caller has seen to
@@ -92,5 +133,9 @@ void rfs_nbd_exports_fini(struct rfs_nbd_exports *list);
 
 /* True for a text that is a URI of NBD: "nbd://...", "nbds+unix://...". */
 bool rfs_is_nbd_uri(const char *text);
+
+/* A parameter of such a URI that names a file by a path which does not begin with a
+ * slash, as "socket"; NULL if all do. */
+const char *rfs_nbd_uri_relative(const char *uri);
 
 #endif /* RESCUEFS_READERS_NBD_H */

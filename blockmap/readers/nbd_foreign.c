@@ -226,27 +226,21 @@ static int start(const struct foreign *f, const char *place,
 			   f->is_sealed ? "; is the password right?" : "");
 }
 
-int rfs_foreign_open(int fd, const char *format, const char *password,
-		     const char *name, const struct rfs_origin *origin,
-		     struct rfs_notes *notes, struct rfs_reader **ret,
+int rfs_foreign_open(int fd, const char *format,
+		     const struct rfs_nbd_config *as, struct rfs_reader **ret,
 		     struct rfs_error *err)
 {
 	const struct foreign *f = find_format(format);
-	const struct rfs_nbd_config config = {
-		.name = name,
-		.origin = origin,
-		.notes = notes,
-		.deadline_ms = FOREIGN_DEADLINE_MS,
-		.image_fd = fd,
-		.password = password,
-	};
+	struct rfs_nbd_config config = *as;
 	char place[64];
-	int r = check_file(fd, f, password, name, err);
+	int r = check_file(fd, f, as->password, as->name, err);
 
 	if (r < 0) {
 		close(fd);
 		return r;
 	}
+	config.deadline_ms = FOREIGN_DEADLINE_MS;
+	config.image_fd = fd;
 	snprintf(place, sizeof(place),
 		 "\"driver\":\"file\",\"filename\":\"/proc/%d/fd/%d\"",
 		 (int)getpid(), fd);
@@ -260,29 +254,23 @@ static unsigned int patience_ms(unsigned int deadline_ms)
 			   : PATIENT_DEADLINE_MS;
 }
 
-int rfs_foreign_lend(struct rfs_reader *file, unsigned int deadline_ms,
-		     const char *format, const char *password, const char *name,
-		     const struct rfs_origin *origin, struct rfs_notes *notes,
-		     struct rfs_reader **ret, struct rfs_error *err)
+int rfs_foreign_lend(struct rfs_reader *file, const char *format,
+		     const struct rfs_nbd_config *as, struct rfs_reader **ret,
+		     struct rfs_error *err)
 {
 	const struct foreign *f = find_format(format);
-	const struct rfs_nbd_config config = {
-		.name = name,
-		.origin = origin,
-		.notes = notes,
-		.deadline_ms = patience_ms(deadline_ms),
-		.image_fd = -1,
-		.password = password,
-	};
+	struct rfs_nbd_config config = *as;
 	struct rfs_reader *disk;
 	struct rfs_lend *lend;
 	char place[160];
-	int r = check_image(file, f, password, name, err);
+	int r = check_image(file, f, as->password, as->name, err);
 
 	if (r == 0)
 		r = rfs_lend_new(file, &lend, err);
 	if (r < 0)
 		return r;
+	config.deadline_ms = patience_ms(as->deadline_ms);
+	config.image_fd = -1;
 	snprintf(place, sizeof(place),
 		 "\"driver\":\"nbd\",\"server\":{\"type\":\"unix\","
 		 "\"path\":\"%s\",\"abstract\":true}",

@@ -88,8 +88,8 @@ static void give_up_locked(struct rfs_nbd_link *link, struct rfs_nbd_request *q)
 		      "%s: does not answer within %" PRId64
 		      " ms, and is passed over for a while",
 		      link->name, link->deadline_ns / MS_NS);
-	link->aside_ns = now + link->pause_ns;
-	link->pause_ns = rfs_nbd_longer(link->pause_ns);
+	link->aside_ns = now + rfs_nbd_retry_pause(&link->retry);
+	rfs_nbd_link_changed(link);
 	wake(link);
 }
 
@@ -111,8 +111,10 @@ static int run(struct rfs_nbd_link *link, struct rfs_nbd_request *q,
 	while (!q->is_done && rfs_nbd_now_ns() < until_ns && !link->aside_ns)
 		wait_until(link, until_ns);
 	r = q->is_done ? q->result : -ETIMEDOUT;
-	if (!q->is_done)
+	if (!q->is_done) {
+		link->missed += rfs_nbd_now_ns() >= until_ns;
 		give_up_locked(link, q);
+	}
 	if (r < 0)
 		rfs_nbd_request_unref(q);
 	pthread_mutex_unlock(&link->lock);
@@ -211,7 +213,7 @@ static int start(const struct rfs_nbd_config *config, struct rfs_nbd_link *link,
 	pthread_condattr_destroy(&attr);
 	link->refs = 1;
 	link->mood = LINK_TRYING;
-	link->pause_ns = PAUSE_MIN;
+	rfs_nbd_link_changed(link);
 	link->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (link->wake < 0 || !link->uri || !link->export || !link->name ||
 	    (link->image_fd >= 0 && !link->image) ||
@@ -248,6 +250,7 @@ int rfs_nbd_link_new(const struct rfs_nbd_config *config,
 	link->export = strdup(config->export);
 	link->name = strdup(config->name);
 	link->notes = config->notes;
+	link->watch = config->watch;
 	link->deadline_ns = config->deadline_ms * MS_NS;
 	link->connect_ns = config->connect_ms ? config->connect_ms * MS_NS
 					      : link->deadline_ns;
@@ -256,6 +259,7 @@ int rfs_nbd_link_new(const struct rfs_nbd_config *config,
 	r = start(config, link, err);
 	if (r < 0)
 		return r;
+	rfs_nbd_watch_add(link);
 	/* The thread's own patience ends first, and tells more. */
 	until = rfs_nbd_now_ns() + link->connect_ns + 200 * MS_NS;
 	pthread_mutex_lock(&link->lock);
@@ -280,6 +284,7 @@ void rfs_nbd_link_free(struct rfs_nbd_link *link)
 	struct timespec at = { .tv_sec = until / INT64_C(1000000000),
 			       .tv_nsec = until % INT64_C(1000000000) };
 
+	rfs_nbd_watch_remove(link);
 	pthread_mutex_lock(&link->lock);
 	link->stop = true;
 	link->notes = NULL;

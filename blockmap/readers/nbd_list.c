@@ -69,11 +69,27 @@ static int add(void *data, const char *name, const char *description)
 	return 0;
 }
 
+/* What may help, by libnbd's words. */
+static const char *hint(const char *text)
+{
+	if (strcasestr(text, "certificate verification"))
+		return "; the server's certificate is for another name, or no "
+		       "CA of tls-certificates has signed it";
+	/* It may end the connection without a word. */
+	if (strcasestr(text, "gnutls_"))
+		return "; if the server wants a certificate of ours, "
+		       "tls-certificates must hold client-cert.pem and "
+		       "client-key.pem, signed by a CA that it knows";
+	return "";
+}
+
 static int fail(struct rfs_error *why)
 {
 	const char *text = nbd_get_error();
 
-	return rfs_fail(why, ENOTCONN, "%s", text ? text : "libnbd failed");
+	if (!text)
+		text = "libnbd failed";
+	return rfs_fail(why, ENOTCONN, "%s%s", text, hint(text));
 }
 
 static uint64_t size_now(struct nbd_handle *nbd)

@@ -9,14 +9,9 @@
 #include <sys/types.h>
 
 #include "readers/nbd_link.h"
+#include "readers/nbd_retry.h"
 
-#define MS_NS	  INT64_C(1000000)
-#define PAUSE_MIN (500 * MS_NS)
-#define PAUSE_MAX (30000 * MS_NS)
-/* A server that is just started anew: so often, with pauses that grow by so
- * much, before the requests that wait are passed over. */
-#define QUICK_ATTEMPTS 4
-#define QUICK_PAUSE    (50 * MS_NS)
+#define MS_NS RFS_NBD_MS
 /* A second that unmounting may take, of the two that it has. */
 #define END_MS 1000
 
@@ -56,6 +51,8 @@ struct rfs_nbd_link {
 	int secret_fd; /* a password for it, or -1 */
 	bool secret_is_base64;
 	struct rfs_notes *notes;
+	struct rfs_nbd_watch *watch; /* or NULL */
+	struct rfs_nbd_link *next;   /* of the watch's, under its lock */
 	int64_t deadline_ns;
 	int64_t connect_ns; /* how long an attempt to connect may take */
 	int wake; /* eventfd: there is something to do for the thread */
@@ -74,16 +71,19 @@ struct rfs_nbd_link {
 	struct rfs_nbd_request *flying; /* sent */
 	int64_t heard_ns; /* when the server last answered anything */
 	int64_t aside_ns; /* until then nobody asks: it missed a deadline */
-	int64_t pause_ns; /* the next pause */
+	struct rfs_nbd_retry
+		retry; /* changed by the thread alone, but for pauses */
+	/* For whoever asks how it is. */
+	enum rfs_nbd_state told; /* what 'since_ns' is of */
+	int64_t since_ns;	 /* CLOCK_REALTIME */
+	uint64_t drops, missed;
 
 	/* The thread's alone. */
 	struct nbd_handle *nbd;
-	pid_t program;	       /* that serves 'image', or 0 */
-	int64_t begun_ns;      /* when the attempt to connect began */
-	int64_t retry_ns;      /* when the next begins */
-	bool has_chosen;       /* the export was asked for */
-	bool asks_whole;       /* for answers in one piece */
-	unsigned int attempts; /* since it was up */
+	pid_t program;	  /* that serves 'image', or 0 */
+	int64_t begun_ns; /* when the attempt to connect began */
+	bool has_chosen;  /* the export was asked for */
+	bool asks_whole;  /* for answers in one piece */
 };
 
 /* Under the link's lock, as the next one. */
@@ -105,10 +105,12 @@ static inline void rfs_nbd_append(struct rfs_nbd_request **list,
 	*list = q;
 }
 
-static inline int64_t rfs_nbd_longer(int64_t pause_ns)
-{
-	return pause_ns * 2 < PAUSE_MAX ? pause_ns * 2 : PAUSE_MAX;
-}
+/* Under the link's lock, after its mood changed, or that it is set aside. */
+void rfs_nbd_link_changed(struct rfs_nbd_link *link);
+
+/* 'link' is one of its watch's, if it has one, until it is taken out. */
+void rfs_nbd_watch_add(struct rfs_nbd_link *link);
+void rfs_nbd_watch_remove(struct rfs_nbd_link *link);
 
 /* Called by the thread that has just started the link's program: finds out which
  * it is. */

@@ -52,7 +52,8 @@ static int completed(void *data, int *error)
 	} else {
 		link->heard_ns = rfs_nbd_now_ns();
 		link->aside_ns = 0;
-		link->pause_ns = PAUSE_MIN;
+		rfs_nbd_retry_heard(&link->retry);
+		rfs_nbd_link_changed(link);
 	}
 	if (gone && !q->is_left && q->tries < 2 && !link->stop)
 		rfs_nbd_append(&link->queue, q);
@@ -146,24 +147,25 @@ static void note_away(struct rfs_nbd_link *link, const char *why)
 static void lose(struct rfs_nbd_link *link, const char *why, bool away)
 {
 	int64_t now = rfs_nbd_now_ns();
+	bool was_up = link->mood == LINK_UP;
 
 	close_handle(link);
 	pthread_mutex_lock(&link->lock);
-	if (link->mood == LINK_UP)
-		link->attempts = 0;
-	if (!away && link->is_known && link->mood != LINK_AWAY &&
-	    link->attempts < QUICK_ATTEMPTS) {
+	link->drops += was_up;
+	if (rfs_nbd_retry_lost(&link->retry, now,
+			       !away && link->is_known &&
+				       link->mood != LINK_AWAY)) {
 		link->mood = LINK_TRYING;
-		link->retry_ns = now + (link->attempts++ * QUICK_PAUSE);
 	} else {
 		note_away(link, why);
-		link->retry_ns =
-			link->mood == LINK_UP ? now : now + link->pause_ns;
 		link->mood = LINK_AWAY;
-		link->pause_ns = rfs_nbd_longer(link->pause_ns);
 		refuse_queue_locked(link);
 	}
+	/* It was set aside for a pause before it was given up. */
+	if (was_up && away)
+		link->retry.at_ns = now;
 	link->aside_ns = 0;
+	rfs_nbd_link_changed(link);
 	pthread_cond_broadcast(&link->changed);
 	pthread_mutex_unlock(&link->lock);
 }
@@ -264,8 +266,9 @@ static void arrive(struct rfs_nbd_link *link)
 		link->facts = facts;
 	link->is_known = true;
 	link->mood = LINK_UP;
-	link->heard_ns = rfs_nbd_now_ns();
+	link->heard_ns = link->retry.up_ns = rfs_nbd_now_ns();
 	link->aside_ns = 0;
+	rfs_nbd_link_changed(link);
 	pthread_cond_broadcast(&link->changed);
 	pthread_mutex_unlock(&link->lock);
 }
@@ -279,7 +282,11 @@ static void go_on_connecting(struct rfs_nbd_link *link)
 		    nbd_aio_opt_go(link->nbd, NBD_NULL_COMPLETION) < 0)
 			lose_by_libnbd(link);
 	} else if (nbd_aio_is_negotiating(link->nbd) == 1) {
-		lose(link, "the server has no such export, or refuses it",
+		lose(link,
+		     strncmp(link->uri, "nbds", 4) == 0
+			     ? "the server has no such export, or refuses it"
+			     : "the server has no such export, or refuses it, "
+			       "or wants TLS, which nbds:// says",
 		     true);
 	} else if (nbd_aio_is_ready(link->nbd) == 1) {
 		arrive(link);
@@ -358,7 +365,7 @@ static int patience(struct rfs_nbd_link *link)
 
 	pthread_mutex_lock(&link->lock);
 	if (!link->nbd)
-		until = link->retry_ns;
+		until = link->retry.at_ns;
 	else if (link->mood != LINK_UP)
 		until = link->begun_ns + link->connect_ns;
 	else if (link->aside_ns)
@@ -415,7 +422,7 @@ static bool is_stuck(struct rfs_nbd_link *link)
 
 static void step(struct rfs_nbd_link *link)
 {
-	if (!link->nbd && link->retry_ns <= rfs_nbd_now_ns())
+	if (!link->nbd && link->retry.at_ns <= rfs_nbd_now_ns())
 		begin_connecting(link);
 	if (link->nbd && (nbd_aio_is_dead(link->nbd) == 1 ||
 			  nbd_aio_is_closed(link->nbd) == 1))

@@ -36,6 +36,7 @@ int rfs_opener_export(struct rfs_opener *op, const struct rfs_copy *copy,
 		.export = copy->path,
 		.origin = &copy->source->origin,
 		.notes = &rfs_opener_inventory(op)->site->notes,
+		.watch = copy->source->watch,
 		.deadline_ms = rfs_source_deadline(
 			rfs_opener_inventory(op)->site, copy->source),
 	};
@@ -128,19 +129,22 @@ int rfs_opener_lend(struct rfs_opener *op, const struct rfs_copy *copy,
 	const struct rfs_site *site = rfs_opener_inventory(op)->site;
 	RFS_CLEANUP_FREE char *name = name_outside(copy);
 	char *password = NULL;
+	struct rfs_nbd_config as = {
+		.name = name,
+		.origin = &copy->source->origin,
+		.notes = &rfs_opener_inventory(op)->site->notes,
+		.watch = copy->source->watch,
+		.deadline_ms = copy->source->worker
+				       ? rfs_source_deadline(site, copy->source)
+				       : 0,
+	};
 	int r = name ? 0 : rfs_no_memory(err);
 
 	if (r == 0 && rfs_is_sealed_format(copy->format_name))
 		r = rfs_password_get(rule, &password, err);
+	as.password = password;
 	if (r == 0)
-		r = rfs_foreign_lend(
-			file,
-			copy->source->worker
-				? rfs_source_deadline(site, copy->source)
-				: 0,
-			copy->format_name, password, name,
-			&copy->source->origin,
-			&rfs_opener_inventory(op)->site->notes, ret, err);
+		r = rfs_foreign_lend(file, copy->format_name, &as, ret, err);
 	rfs_password_free(password);
 	return r;
 }
@@ -152,6 +156,11 @@ int rfs_opener_foreign(struct rfs_opener *op, const struct rfs_copy *copy,
 	RFS_CLEANUP_READER struct rfs_reader *disk = NULL;
 	RFS_CLEANUP_FREE char *name = name_outside(copy);
 	char *password = NULL;
+	struct rfs_nbd_config as = {
+		.origin = &copy->source->origin,
+		.notes = &rfs_opener_inventory(op)->site->notes,
+		.watch = copy->source->watch,
+	};
 	int r = name ? 0 : rfs_no_memory(err), fd;
 
 	if (r == 0 && rfs_is_sealed_format(copy->format_name))
@@ -163,9 +172,9 @@ int rfs_opener_foreign(struct rfs_opener *op, const struct rfs_copy *copy,
 		rfs_password_free(password);
 		return fd;
 	}
-	r = rfs_foreign_open(
-		fd, copy->format_name, password, name, &copy->source->origin,
-		&rfs_opener_inventory(op)->site->notes, &disk, err);
+	as.name = name;
+	as.password = password;
+	r = rfs_foreign_open(fd, copy->format_name, &as, &disk, err);
 	rfs_password_free(password);
 	if (r < 0)
 		return r;

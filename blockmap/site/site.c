@@ -169,6 +169,7 @@ static void free_source(struct rfs_source *source)
 	free(source->nbd);
 	rfs_ceph_drop(source);
 	rfs_nbd_exports_fini(&source->exports);
+	rfs_nbd_watch_free(source->watch);
 	free(source->open_error);
 	free(source);
 }
@@ -286,6 +287,11 @@ static int check_spec(const struct rfs_source_spec *spec, struct rfs_error *err)
 				"nbd = %s: must begin with nbd://, nbds://, "
 				"nbd+unix:// or nbds+unix://",
 				spec->nbd);
+	if (is_said(spec->nbd) && rfs_nbd_uri_relative(spec->nbd))
+		return rfs_fail(err, EINVAL,
+				"nbd = %s: the path of '%s' must begin with "
+				"a slash",
+				spec->nbd, rfs_nbd_uri_relative(spec->nbd));
 	if (is_said(spec->nbd) && spec->kind == RFS_DAMAGED)
 		return rfs_fail(err, EINVAL,
 				"%s: a damaged source is read directly, so "
@@ -392,7 +398,9 @@ int rfs_site_add_source(struct rfs_site *site,
 	source = calloc(1, sizeof(*source));
 	if (!source)
 		return rfs_no_memory(err);
-	r = fill_source(site, source, spec, err);
+	source->watch = rfs_nbd_watch_new();
+	r = source->watch ? fill_source(site, source, spec, err)
+			  : rfs_no_memory(err);
 	if (r < 0) {
 		free_source(source);
 		return r;

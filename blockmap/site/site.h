@@ -73,7 +73,9 @@ struct rfs_source {
 	char *ceph_conf, *ceph_user, *ceph_keyring; /* NULL: as Ceph has it */
 	bool has_exports; /* it could be asked for them */
 	struct rfs_nbd_exports exports;
-	int root_fd; /* O_PATH directory; -1 until opened */
+	struct rfs_nbd_watch *watch; /* connections to these, and to programs
+				      * that read its images */
+	int root_fd;		     /* O_PATH directory; -1 until opened */
 	/* Of a damaged source, else NULL.  Two, so that a sector that hangs keeps
 	 * no file from being opened. */
 	struct rfs_worker *worker; /* reads its files */

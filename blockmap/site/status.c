@@ -20,6 +20,11 @@ static void set_bytes(json_t *object, const char *key, uint64_t bytes)
 	json_object_set_new(object, key, json_integer((json_int_t)bytes));
 }
 
+static uint64_t whole_ms(int64_t ns)
+{
+	return ((uint64_t)ns + 999999) / 1000000;
+}
+
 /*
  * Disks.
  */
@@ -119,10 +124,32 @@ static json_t *reading_json(const struct rfs_source *source)
 	set_bytes(object, "bytes", counts.bytes);
 	set_bytes(object, "errors", counts.errors);
 	set_bytes(object, "missed", counts.missed);
-	set_bytes(object, "aside_ms",
-		  ((uint64_t)counts.aside_ns + 999999) / 1000000);
+	set_bytes(object, "aside_ms", whole_ms(counts.aside_ns));
 	set_bytes(object, "stuck", counts.stuck);
 	return object;
+}
+
+static void add_connection(const struct rfs_nbd_health *health, void *list)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "name", rfs_json_text(health->name));
+	json_object_set_new(object, "state",
+			    json_string(rfs_nbd_state_name(health->state)));
+	json_object_set_new(object, "since", rfs_json_time(health->since_ns));
+	set_bytes(object, "again_ms", whole_ms(health->again_ns));
+	set_bytes(object, "pause_ms", whole_ms(health->pause_ns));
+	set_bytes(object, "drops", health->drops);
+	set_bytes(object, "missed", health->missed);
+	json_array_append_new(list, object);
+}
+
+static json_t *connections_json(const struct rfs_source *source)
+{
+	json_t *list = json_array();
+
+	rfs_nbd_watch_each(source->watch, add_connection, list);
+	return list;
 }
 
 /* Nothing is asked of the file system, which may hang. */
@@ -247,6 +274,8 @@ static int source_json(const struct looking *l, const struct rfs_source *source,
 	/* Without a mount nobody has read but to answer this. */
 	json_object_set_new(object, "reading",
 			    l->look ? reading_json(source) : json_null());
+	json_object_set_new(object, "connections",
+			    l->look ? connections_json(source) : json_null());
 	json_object_set_new(object, "rescued", rescued);
 	json_array_append_new(list, object);
 	return 0;

@@ -69,6 +69,22 @@ static enum rfs_status_verdict disk_verdict(const json_t *disk)
 	return RFS_STATUS_FINE;
 }
 
+/* It is not asked now. */
+static bool is_away(const json_t *connection)
+{
+	const char *state = text(connection, "state");
+
+	return state && (!strcmp(state, "lost") || !strcmp(state, "aside"));
+}
+
+static bool any_away(const json_t *connections)
+{
+	for (size_t i = 0; i < json_array_size(connections); i++)
+		if (is_away(json_array_get(connections, i)))
+			return true;
+	return false;
+}
+
 static enum rfs_status_verdict source_verdict(const json_t *source)
 {
 	const json_t *rescued = json_object_get(source, "rescued");
@@ -77,6 +93,7 @@ static enum rfs_status_verdict source_verdict(const json_t *source)
 	if (text(source, "error") || number(rescued, "damaged") ||
 	    json_array_size(json_object_get(rescued, "errors")) ||
 	    number(reading, "aside_ms") ||
+	    any_away(json_object_get(source, "connections")) ||
 	    json_is_true(json_object_get(source, "gone")))
 		return RFS_STATUS_FAILED;
 	return number(rescued, "suspect") ? RFS_STATUS_LOSSES : RFS_STATUS_FINE;
@@ -164,6 +181,33 @@ static void print_reading(const json_t *reading, FILE *out)
 			number(reading, "stuck"));
 }
 
+static void print_connection(const json_t *connection, FILE *out)
+{
+	const char *state = text(connection, "state");
+	const char *name = text(connection, "name");
+	const char *since = text(connection, "since");
+
+	if (!state)
+		return;
+	fprintf(out, "  %s: %s", name ? name : "?",
+		!strcmp(state, "lost")	  ? "CONNECTION LOST"
+		: !strcmp(state, "aside") ? "SET ASIDE"
+					  : state);
+	fprintf(out, " since %s", since ? since : "?");
+	if (number(connection, "again_ms"))
+		fprintf(out, ", tried again in %.1f s",
+			(double)number(connection, "again_ms") / 1000);
+	else if (is_away(connection))
+		fputs(", tried again now", out);
+	if (number(connection, "drops"))
+		fprintf(out, ", dropped %" PRIu64 " times",
+			number(connection, "drops"));
+	if (number(connection, "missed"))
+		fprintf(out, ", %" PRIu64 " deadlines missed",
+			number(connection, "missed"));
+	fputc('\n', out);
+}
+
 static void print_rescued(const json_t *rescued, const char *store, FILE *out)
 {
 	const json_t *errors = json_object_get(rescued, "errors");
@@ -205,6 +249,7 @@ static void print_source(const json_t *source, FILE *out)
 {
 	const char *fields[] = { text(source, "source"), text(source, "kind"),
 				 text(source, "host"), text(source, "place") };
+	const json_t *connections = json_object_get(source, "connections");
 
 	for (size_t i = 0; i < 4; i++)
 		fields[i] = fields[i] ? fields[i] : "?";
@@ -217,6 +262,8 @@ static void print_source(const json_t *source, FILE *out)
 		      "cannot be read since is not taken for bad\n",
 		      out);
 	print_reading(json_object_get(source, "reading"), out);
+	for (size_t i = 0; i < json_array_size(connections); i++)
+		print_connection(json_array_get(connections, i), out);
 	print_rescued(json_object_get(source, "rescued"), text(source, "store"),
 		      out);
 }

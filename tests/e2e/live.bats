@@ -298,6 +298,215 @@ time.sleep(60)' "$SOCK"
 	grep -q "no answer within 5 seconds" "$MNT/README"
 }
 
+# connection FIELD: of what the mount says of the only one.
+connection()
+{
+	client cat "$MNT/status.json" >"$W/status"
+	jq -er --arg field "$1" '.sources[] | select(.source == "live") |
+		.connections | select(length == 1) | .[0][$field]' "$W/status"
+}
+
+# said TEXT: for people, and with the exit status that comes first.
+said()
+{
+	local code=0 text
+
+	text=$(client "$RESCUEFS" status --damaged "$BM" --backup "$BACKUP" \
+		--live "$(uri torn),name=live" --state "$W/state") || code=$?
+	[[ $code -eq $1 && $text == *"live:export torn: "$2* ]]
+}
+
+state_is()
+{
+	[[ $(connection state) == "$1" ]]
+}
+
+# The pause that is waited is another than last time: notes it, with the others.
+has_longer_pause()
+{
+	local pause
+
+	pause=$(connection pause_ms)
+	[[ ${PAUSES##* } == "$pause" ]] || PAUSES+=" $pause"
+	((pause >= $1))
+}
+
+@test "status says how the connection is, and pauses grow while it is not there" {
+	local since PAUSES=
+
+	serve
+	live torn
+	piece "$MNT/instances/torn/disk" 0 512 >/dev/null
+	state_is connected
+	since=$(connection since)
+	[[ $(date -d "$since" +%s) -ge $(stat -c %Y "$W/server.pid") ]]
+	[[ $(connection drops) -eq 0 && $(connection again_ms) -eq 0 ]]
+	said 0 "connected since $since"
+
+	kill_server
+	piece "$MNT/instances/torn/disk" "$M" 4096 >/dev/null
+	wait_until 60 state_is lost
+	[[ $(connection drops) -eq 1 ]]
+	# They are half a second, one, two and so on: no server answers.
+	wait_until 60 has_longer_pause 2000
+	# shellcheck disable=SC2086 # words
+	printf '%s\n' $PAUSES >"$W/pauses"
+	sort -nuc "$W/pauses"
+	wait_until 60 said 3 "CONNECTION LOST since "
+	grep -q "tried again" <(client "$RESCUEFS" status --damaged "$BM" \
+		--backup "$BACKUP" --live "$(uri torn),name=live" \
+		--state "$W/state")
+
+	serve
+	wait_until 90 is_live_again
+	state_is connected
+	[[ $(connection pause_ms) -eq 0 && $(connection drops) -eq 1 ]]
+	[[ $(date -d "$(connection since)" +%s) -ge $(date -d "$since" +%s) ]]
+	said 1 "connected since " # some of it is stale now
+	# Without a mount there is no connection to tell of.
+	rescue_umount "$W"
+	client "$RESCUEFS" status --json --damaged "$BM" --backup "$BACKUP" \
+		--live "$(uri torn),name=live" --state "$W/state" \
+		>"$W/status" || true
+	jq -e '.sources[] | select(.source == "live") | .connections == null' \
+		"$W/status"
+}
+
+@test "status says that a server which hangs is set aside" {
+	is_aside()
+	{
+		AT=$((AT + 131072))
+		piece "$MNT/instances/torn/disk" "$AT" 4096 >/dev/null
+		state_is aside || state_is lost
+	}
+	local AT=0
+
+	serve
+	live torn
+	piece "$MNT/instances/torn/disk" 0 512 >/dev/null
+	kill -STOP "$(<"$W/server.pid")"
+	wait_until 60 is_aside
+	said 3 ""
+	[[ $(connection missed) -ge 1 ]]
+	kill -CONT "$(<"$W/server.pid")"
+	wait_until 60 is_live_again
+}
+
+# A server that takes every connection, lets the export be opened, and drops it at
+# the first request; it counts.
+@test "a server that drops whatever it is asked is not tried in a circle" {
+	local PAUSES='' at
+
+	serve "drop 0 $SMALL_SIZE"
+	live torn
+	for at in 0 1 2 3 4 5 6 7; do
+		cmp <(piece "$MNT/instances/torn/disk" $((at * 65536)) 4096) \
+			<(piece "$BM/$NOVA/$TORN/disk" $((at * 65536)) 4096)
+	done
+	wait_until 60 has_longer_pause 500
+	[[ $(connection drops) -ge 2 ]]
+}
+
+# authority NAME: a CA of its own.  certify CA NAME SUBJECT EXTENSION: a key and a
+# certificate that it signs.
+authority()
+{
+	mkdir -p "$W/$1"
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-days 2 -subj "/CN=$1" -keyout "$W/$1/ca.key" \
+		-out "$W/$1/ca-cert.pem" 2>/dev/null
+}
+
+certify()
+{
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-subj "/CN=$3" -keyout "$W/$1/$2-key.pem" \
+		-out "$W/$1/$2.csr" 2>/dev/null
+	openssl x509 -req -in "$W/$1/$2.csr" -CA "$W/$1/ca-cert.pem" \
+		-CAkey "$W/$1/ca.key" -CAcreateserial -days 2 \
+		-extfile <(echo "$4") -out "$W/$1/$2-cert.pem" 2>/dev/null
+}
+
+# serve_tls [OPTION...]: on a port of localhost, which is left in PORT.
+serve_tls()
+{
+	local try
+
+	for try in {1..20}; do
+		PORT=$((20000 + ($$ * 31 + try * 977 + RANDOM) % 12000))
+		! nbdkit -r -P "$W/server.pid" -i 127.0.0.1 -p "$PORT" \
+			--tls=require --tls-certificates="$W/ours" "$@" \
+			file "$LIVE" 2>"$W/nbdkit.log" 3>&- 4>&- || return 0
+	done
+	cat "$W/nbdkit.log"
+	return 1
+}
+
+# tls HOST CERTIFICATES: mounts with that server as a live source.
+tls()
+{
+	client "$RESCUEFS" mount --damaged "$BM" --backup "$BACKUP" --live \
+		"nbds://$1:$PORT/torn?tls-certificates=$2,name=live" \
+		--state "$W/state" "$MNT" 3>&- 4>&-
+}
+
+# without_it WHY: the mount is there without its live source, and says why.
+without_it()
+{
+	cmp <(piece "$MNT/instances/torn/disk" 0 65536) \
+		<(piece "$BM/$NOVA/$TORN/disk" 0 65536)
+	jq -r '.sources[] | select(.source == "live") | .error' \
+		"$MNT/status.json" >"$W/why"
+	cat "$W/why"
+	[[ $(<"$W/why") == *"nbds://"*$1* && $(wc -l <"$W/why") -eq 1 ]]
+	rescue_umount "$W"
+	rm -rf "$W/state"
+}
+
+@test "TLS with certificates: the server is verified, and refused if it is another" {
+	nbdkit --dump-config | grep -q '^tls=yes' || skip "nbdkit without TLS"
+	authority ours
+	authority others
+	certify ours server localhost "subjectAltName=DNS:localhost"
+	serve_tls
+	tls localhost "$W/ours"
+	now_all "$LIVE"
+	[[ $(getfattr --only-values -n user.rescuefs.sources \
+		"$MNT/instances/torn/disk") == live* ]]
+	rescue_umount "$W"
+	rm -rf "$W/state"
+	# Signed by one whom we do not know.
+	tls localhost "$W/others"
+	without_it "no CA of tls-certificates has signed it"
+	# The right one's, for another name.
+	tls 127.0.0.1 "$W/ours"
+	without_it "certificate is for another name"
+	# No TLS where it must be.
+	client "$RESCUEFS" mount --damaged "$BM" --state "$W/state" \
+		--live "nbd://localhost:$PORT/torn,name=live" "$MNT" 3>&- 4>&-
+	cmp <(piece "$MNT/instances/torn/disk" 0 4096) \
+		<(piece "$BM/$NOVA/$TORN/disk" 0 4096)
+	cat "$MNT/status.json"
+	grep "export torn: .*or wants TLS, which nbds:// says" "$MNT/status.json"
+}
+
+@test "TLS with a certificate of the client's own" {
+	nbdkit --dump-config | grep -q '^tls=yes' || skip "nbdkit without TLS"
+	authority ours
+	certify ours server localhost "subjectAltName=DNS:localhost"
+	certify ours client me "extendedKeyUsage=clientAuth"
+	mkdir "$W/known" "$W/unknown"
+	cp "$W"/ours/{ca-cert,client-cert,client-key}.pem "$W/known"
+	cp "$W/ours/ca-cert.pem" "$W/unknown"
+	serve_tls --tls-verify-peer
+	tls localhost "$W/known"
+	now_all "$LIVE"
+	rescue_umount "$W"
+	rm -rf "$W/state"
+	tls localhost "$W/unknown"
+	without_it "if the server wants a certificate of ours"
+}
+
 @test "TLS is spoken where the URI says it" {
 	nbdkit --dump-config | grep -q '^tls=yes' || skip "nbdkit without TLS"
 	echo "me:$(seeded_bytes key 32 | xxd -p -c 64)" >"$W/psk"
@@ -318,6 +527,11 @@ time.sleep(60)' "$SOCK"
 	printf '%s\n' "[source a]" "kind = live" "nbd = ssh://x" >"$W/c"
 	run --separate-stderr "$RESCUEFS" scan "$W/c"
 	[[ $status -eq 2 && $stderr == *"must begin with nbd://"* ]]
+	run --separate-stderr "$RESCUEFS" scan \
+		--live "nbds://x/?tls-certificates=pki"
+	[[ $status -eq 2 && $stderr == *"'tls-certificates' must begin with a slash"* ]]
+	run --separate-stderr "$RESCUEFS" scan --live "nbd+unix:///x?socket=s"
+	[[ $status -eq 2 && $stderr == *"'socket' must begin with a slash"* ]]
 	printf '%s\n' "[source a]" "kind = live" "nbd = nbd://x" "[export y]" \
 		>"$W/c"
 	run --separate-stderr "$RESCUEFS" scan "$W/c"
