@@ -498,6 +498,78 @@ number_at()
 	done
 }
 
+# is_another PID: the mount has a program again, and not that one.
+is_another()
+{
+	local pid
+
+	pid=$(servers)
+	[[ $pid =~ ^[0-9]+$ && $pid != "$1" ]]
+}
+
+# Somewhere else each time.
+reads_on()
+{
+	AT=$((AT + 1))
+	cmp -s <(client dd if="$MNT/volumes/$VOL" bs=4096 skip=$AT count=1 \
+		status=none) \
+		<(dd if="$T/truth.raw" bs=4096 skip=$AT count=1 status=none)
+}
+
+@test "the program of a LUKS image that dies is started again, with its password" {
+	local pid format AT=8
+
+	for format in qcow2-luks luks; do
+		cp "$T/$format" "$W/lv/$VOL"
+		site "$format" backup "password_file = $T/password"
+		mount_site
+		client cmp -n 4096 "$MNT/volumes/$VOL" "$T/truth.raw"
+		# It is not asked for, nor looked up, again.
+		mv "$T/password" "$T/away"
+		pid=$(servers)
+		[[ $pid =~ ^[0-9]+$ ]]
+		kill -KILL "$pid"
+		wait_until 60 is_another "$pid"
+		wait_until 60 reads_on
+		mv "$T/away" "$T/password"
+		client "$RESCUEFS" status --json "$W/site.conf" >"$W/status" || true
+		jq -e '.sources[] | select(.source == "lv") | .connections |
+			length == 1 and .[0].state == "connected" and
+			.[0].drops == 1' "$W/status"
+		pid=$(servers)
+		rescue_umount "$W"
+		wait_until 60 test ! -e "/proc/$pid"
+	done
+}
+
+@test "a program that cannot be started again sets its source aside, and that is said" {
+	cp "$T/qcow2-luks" "$W/lv/$VOL"
+	site qcow2-luks backup "password_file = $T/password"
+	mkdir "$W/bin"
+	ln -s "$(type -P fusermount3)" "$(type -P qemu-nbd)" "$W/bin"
+	mkdir -p "$MNT"
+	PATH=$W/bin /usr/bin/setsid "$RESCUEFS" mount -f "$W/site.conf" "$MNT" \
+		2>"$W/log" 3>&- 4>&- &
+	MOUNT=$!
+	wait_until 60 mountpoint -q "$MNT"
+	client cmp -n 4096 "$MNT/volumes/$VOL" "$T/truth.raw"
+	rm "$W/bin/qemu-nbd"
+	kill -KILL "$(servers)"
+	lost()
+	{
+		client "$RESCUEFS" status "$W/site.conf" >"$W/status" || true
+		grep "lv:.*$VOL as qcow2-luks: CONNECTION LOST since .*tried again" \
+			"$W/status"
+	}
+	wait_until 60 lost
+	grep "note: .*the connection is lost, and tried again" "$W/status"
+	# Not asked yet: it is no zero, and no end.
+	run ! client dd if="$MNT/volumes/$VOL" of=/dev/null bs=4096 skip=700 count=1
+	ln -s "$(type -P qemu-nbd)" "$W/bin"
+	AT=800
+	wait_until 90 reads_on
+}
+
 @test "without its password, or with a wrong one, an image is refused, as far as it can tell" {
 	cp "$T/qcow2-luks" "$W/lv/$VOL"
 	site qcow2-luks
