@@ -5,7 +5,9 @@
  * bad is refused; of the rest the medium is asked, in requests that begin small,
  * double while all is well and fall back after an error.  Of a request that
  * fails, the sectors from the error on are marked as near one, and are then read
- * one by one: a bad sector is touched twice at the most.
+ * one by one: a bad sector is touched twice at the most.  They are asked for
+ * together, up to the next that fails, as what is between us and the medium costs
+ * more than a good sector.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,6 +16,10 @@
 #include "core/cleanup.h"
 #include "readers/rescue_parts.h"
 
+/* So many bytes near an error are asked for together: of what is not delivered in
+ * time nobody knows which sector it was, and all of it counts as late. */
+#define NEAR_MAX (16u << 10)
+
 /* One read on its way. */
 struct job {
 	struct rfs_rescue *r;
@@ -21,10 +27,11 @@ struct job {
 	uint8_t *buf;
 	struct rfs_ranges *bad;
 	struct rfs_error *err;
-	int64_t left_ns; /* for all of it: then the rest is not waited for */
-	uint8_t *bounce; /* made when it is first needed */
-	bool late;	 /* some of 'bad' was not waited for */
-	bool learned;	 /* a status must be saved before we answer */
+	int64_t left_ns;   /* for all of it: then the rest is not waited for */
+	uint8_t *bounce;   /* made when it is first needed */
+	unsigned int near; /* bytes near an error that are asked for next */
+	bool late;	   /* some of 'bad' was not waited for */
+	bool learned;	   /* a status must be saved before we answer */
 };
 
 /* Adds to the bad ranges; the text is of the first. */
@@ -68,7 +75,10 @@ static struct rfs_range next_piece(struct job *j, struct rfs_run run)
 	uint64_t len = atomic_load(&j->r->medium.step);
 	struct rfs_range all = rfs_range_widen(run.range, granule);
 
-	if (run.value != RFS_RESCUE_NOT || len < granule)
+	if (run.value == RFS_RESCUE_NEAR)
+		len = j->near;
+	if ((run.value != RFS_RESCUE_NOT && run.value != RFS_RESCUE_NEAR) ||
+	    len < granule)
 		len = granule;
 	return rfs_range(all.off, all.len < len ? all.len : len);
 }
@@ -87,9 +97,8 @@ static uint8_t *room_for(struct job *j, struct rfs_range piece)
 
 /* One request.  The time that it took goes off the time for all of them. */
 static ssize_t ask(struct job *j, struct rfs_range piece, struct rfs_run seen,
-		   struct rfs_patience *patience)
+		   struct rfs_rescue_way way, struct rfs_patience *patience)
 {
-	const struct rfs_rescue_way at_once = { 0 };
 	uint8_t *to = room_for(j, piece);
 	int64_t before;
 	struct rfs_range got;
@@ -99,7 +108,7 @@ static ssize_t ask(struct job *j, struct rfs_range piece, struct rfs_run seen,
 		return -ENOMEM;
 	*patience = rfs_worker_patience(j->r->worker);
 	before = patience->left_ns;
-	n = rfs_rescue_ask(j->r, piece, seen, at_once, to, false, patience);
+	n = rfs_rescue_ask(j->r, piece, seen, way, to, false, patience);
 	j->left_ns -= before - patience->left_ns;
 	if (n > 0 && to == j->bounce) {
 		got = rfs_range_cut(rfs_range(piece.off, (uint64_t)n),
@@ -130,21 +139,41 @@ static int no_answer(struct job *j, struct rfs_range piece, ssize_t n,
 
 /* It failed after 'good' bytes: a short read means that the error is next.  What
  * is near the error is found anew by run_job, and read by the granule. */
-static int failed(struct job *j, struct rfs_range piece, uint64_t good,
-		  uint64_t *ret_end)
+static int failed(struct job *j, struct rfs_range piece,
+		  struct rfs_rescue_way way, uint64_t good, uint64_t *ret_end)
 {
 	unsigned int granule = rfs_rescue_granule(j->r);
 
 	j->learned = true;
+	j->near = granule;
 	atomic_store(&j->r->medium.step, RFS_MEDIUM_STEP);
 	good -= good % granule;
-	if (piece.len > granule) {
+	if (!way.unit && piece.len > granule) {
 		if (piece.off + good > *ret_end)
 			*ret_end = piece.off + good;
 		return 0;
 	}
+	piece = rfs_range(piece.off + good, granule);
+	/* That nothing more came may be as the device went away meanwhile. */
+	if (good &&
+	    rfs_rescue_find(j->r, piece.off, piece).value != RFS_RESCUE_BAD) {
+		*ret_end = piece.off;
+		return 0;
+	}
 	*ret_end = rfs_range_end(piece);
 	return give_up(j, piece, "cannot be read: bad sector");
+}
+
+/* All of it was delivered: the next may be twice as large. */
+static void quicken(struct job *j, struct rfs_run run, unsigned int len)
+{
+	if (run.value == RFS_RESCUE_NEAR) {
+		if (len >= j->near && j->near < NEAR_MAX)
+			j->near = 2 * len;
+	} else if (len < RFS_MEDIUM_STEP_MAX) {
+		atomic_compare_exchange_strong(&j->r->medium.step, &len,
+					       2 * len);
+	}
 }
 
 /* One request for what begins at 'run'; *ret_end is how far it is dealt with. */
@@ -152,18 +181,18 @@ static int read_medium(struct job *j, struct rfs_run run, uint64_t *ret_end)
 {
 	struct rfs_range piece = next_piece(j, run);
 	struct rfs_range file = rfs_range(0, rfs_rescue_size(j->r));
-	unsigned int step = (unsigned int)piece.len;
+	struct rfs_rescue_way way = { 0 };
 	struct rfs_patience patience;
 	ssize_t n;
 
+	if (run.value == RFS_RESCUE_NEAR)
+		way.unit = rfs_rescue_granule(j->r);
 	*ret_end = run.range.off;
-	n = ask(j, piece, run, &patience);
+	n = ask(j, piece, run, way, &patience);
 	if (n == -EAGAIN)
 		return 0;
 	if (n >= 0 && (uint64_t)n >= rfs_range_cut(piece, file).len) {
-		if (step < RFS_MEDIUM_STEP_MAX)
-			atomic_compare_exchange_strong(&j->r->medium.step,
-						       &step, 2 * step);
+		quicken(j, run, (unsigned int)piece.len);
 		*ret_end = rfs_range_end(piece);
 		return 0;
 	}
@@ -182,7 +211,7 @@ static int read_medium(struct job *j, struct rfs_run run, uint64_t *ret_end)
 				": %s",
 				rfs_rescue_name(j->r), piece.len, piece.off,
 				strerror((int)-n));
-	return failed(j, piece, n > 0 ? (uint64_t)n : 0, ret_end);
+	return failed(j, piece, way, n > 0 ? (uint64_t)n : 0, ret_end);
 }
 
 /* Deals with the run, or with a first part of it. */

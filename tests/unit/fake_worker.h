@@ -34,7 +34,8 @@ struct rfs_worker {
 	int64_t slow_ns;	  /* what a request takes */
 	int errnum;		  /* not 0: this is all it says */
 	bool is_aside;
-	unsigned int requests;
+	unsigned int requests; /* to the medium */
+	unsigned int joined;   /* of them, those that came with one before */
 	unsigned int asked[FAKE_SECTORS]; /* the first request for it, from 1 */
 	unsigned int got[FAKE_SECTORS];	  /* that which delivered it */
 	void (*each)(struct rfs_worker *w); /* may be NULL: at each request */
@@ -166,6 +167,7 @@ ssize_t rfs_worker_pread_singly(struct rfs_worker_file *f, void *buf,
 		n = len - done < unit ? len - done : unit;
 		at = back ? len - done - n : done;
 		r = rfs_worker_pread(f, to + at, n, off + at, patience);
+		f->w->joined += done > 0;
 		if (r <= 0)
 			break;
 		done += (size_t)r;

@@ -197,6 +197,23 @@ static void bad_sectors_are_left_alone_without_a_store(void **state)
 		assert_in_range(worker.disk.touches[s], 1, 2);
 }
 
+/* A sector each, which alone fails; the requests are few all the same. */
+static void what_is_near_an_error_is_asked_for_together(void **state)
+{
+	struct rfs_rescue *r = rescued(RFS_STORE_ON);
+	struct rfs_reader *rd = reader_of(r);
+
+	(void)state;
+	for (uint64_t s = 200; s < FAKE_SECTORS; s += 300)
+		set_bad(s, 1);
+	expect_read(r, rd, rfs_range(0, SIZE));
+	for (uint64_t s = 0; s < FAKE_SECTORS; s++)
+		assert_in_range(worker.disk.touches[s], 1, 2);
+	assert_in_range(worker.requests - worker.joined, 14, 250);
+	rfs_reader_unref(rd);
+	rfs_rescue_unref(r);
+}
+
 static void nothing_beyond_what_is_asked_is_read(void **state)
 {
 	struct rfs_rescue *r = rescued(RFS_STORE_ON);
@@ -489,6 +506,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(each_sector_is_asked_for_once),
 		T(bad_sectors_are_left_alone_without_a_store),
+		T(what_is_near_an_error_is_asked_for_together),
 		T(nothing_beyond_what_is_asked_is_read),
 		T(what_hangs_is_waited_for_once),
 		T(what_comes_late_is_taken_in),
