@@ -400,6 +400,20 @@ lying_qemu_img()
 	all_derived
 }
 
+@test "verify asks for nothing again where nothing is kept" {
+	local before
+
+	broken "$L2" 65536
+	view --backup "$BACKUP" --store off
+	client dd if="$DISK_PATH" of=/dev/null bs=1M status=none
+	before=$(image_touches)
+	run -3 --separate-stderr verified --json --backup "$BACKUP" \
+		--store off "$ESSEX/disk"
+	jq -e --argjson n "$(jq .healed "$JSON")" '.equal and (.whole | not) and
+		$n > 4194304 and .sources[0].healed.not_kept == $n' <<<"$output"
+	[ "$(image_touches)" -eq "$before" ]
+}
+
 @test "verify says of what nothing else tells" {
 	broken "$L1" 65536
 	view --heal guessed
