@@ -82,19 +82,17 @@ static void show(void *data, uint64_t done, uint64_t total, uint64_t unreadable)
 }
 
 static int compare_copy(struct work *w, struct rfs_second_look *look,
-			struct rfs_reader *second, struct rfs_error *err)
+			struct rfs_reader *first, struct rfs_reader *second,
+			struct rfs_error *err)
 {
-	RFS_CLEANUP_READER struct rfs_reader *first = NULL;
-	struct rfs_compare_config config = { .b = second,
+	struct rfs_compare_config config = { .a = first,
+					     .b = second,
 					     .block = RFS_SECTOR,
 					     .read_shared = true,
 					     .progress = show,
 					     .data = &w->progress };
-	int r = rfs_target_copy(w->target, w->v.disk, look->copy, &first, err);
+	int r;
 
-	if (r < 0)
-		return r;
-	config.a = first;
 	rfs_progress_begin(&w->progress, w->v.name, rfs_reader_size(first),
 			   w->req->quiet);
 	r = rfs_compare(&config, &look->blocks, err);
@@ -196,15 +194,50 @@ static int unpack(struct work *w, struct rfs_second_look *look,
 	return r;
 }
 
+/* It changes while it is read, and what the merged disk took from it may be older. */
+static int ask_server(struct work *w, struct rfs_second_look *look,
+		      const struct rfs_report *report,
+		      struct rfs_second *second, struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *first = NULL;
+	struct rfs_opener *op = w->target->opener, *own = NULL;
+	int r = rfs_second_open(look->copy, &w->target->site.notes, second,
+				err);
+
+	/* A mount's file would come from the page cache. */
+	if (r == 0 && !op)
+		r = rfs_opener_new(&w->target->inv, NULL, &own, err);
+	if (r == 0)
+		r = rfs_opener_copy(op ? op : own, w->v.disk, look->copy,
+				    &first, err);
+	if (r == 0)
+		r = compare_copy(w, look, first, second->reader, err);
+	if (r == 0)
+		r = rfs_verify_settle(look, first, second->reader, err);
+	first = rfs_reader_unref(first);
+	if (own)
+		rfs_opener_free(own);
+	for (size_t i = 0; i < report->count && r == 0; i++)
+		if (report->items[i].origin == &look->copy->source->origin &&
+		    report->items[i].state != RFS_LOCAL)
+			look->merged += report->items[i].range.len;
+	look->merged_unread = look->merged;
+	return r;
+}
+
 static int ask_qemu(struct work *w, struct rfs_second_look *look,
 		    struct rfs_subject *s, const struct rfs_report *report,
 		    struct rfs_second *second, struct rfs_error *err)
 {
+	RFS_CLEANUP_READER struct rfs_reader *first = NULL;
 	int r = rfs_second_open(look->copy, &w->target->site.notes, second,
 				err);
 
 	if (r == 0)
-		r = compare_copy(w, look, second->reader, err);
+		r = rfs_target_copy(w->target, w->v.disk, look->copy, &first,
+				    err);
+	if (r == 0)
+		r = compare_copy(w, look, first, second->reader, err);
 	if (r == 0 && s)
 		r = compare_merged(look, report, rfs_subject_merged(s),
 				   second->reader, err);
@@ -229,8 +262,12 @@ static int look_at(struct work *w, const struct rfs_copy *copy,
 	look = &w->v.items[w->v.count++];
 	*look = (struct rfs_second_look){ .copy = copy,
 					  .by = unpacker ? unpacker : "QEMU" };
-	r = unpacker ? unpack(w, look, s, report, &second, &why)
-		     : ask_qemu(w, look, s, report, &second, &why);
+	if (unpacker)
+		r = unpack(w, look, s, report, &second, &why);
+	else if (copy->place == RFS_EXPORT)
+		r = ask_server(w, look, report, &second, &why);
+	else
+		r = ask_qemu(w, look, s, report, &second, &why);
 	if (r == 0)
 		look->is_changed = rfs_second_is_changed(&second);
 	rfs_second_close(&second);

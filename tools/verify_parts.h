@@ -19,6 +19,11 @@ int rfs_verify_merged(struct rfs_second_look *look, struct rfs_range range,
 		      struct rfs_reader *merged, const uint8_t *bytes,
 		      uint8_t *buf, struct rfs_error *err);
 
+/* Of a copy that changes under its readers: what is not equal is read again, a few
+ * times, and counts as different only if it never is. */
+int rfs_verify_settle(struct rfs_second_look *look, struct rfs_reader *first,
+		      struct rfs_reader *second, struct rfs_error *err);
+
 /* Of a compressed raw disk: what the program that is made for it unpacks, against
  * 'first', which is that copy as it is read here, and against what the merged disk
  * took from it.  It is read once, from its start, and nothing is kept of it. */

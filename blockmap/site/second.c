@@ -17,8 +17,6 @@ static const char *lacks_second(const struct rfs_copy *copy)
 {
 	if (copy->source->kind == RFS_DAMAGED)
 		return "no other program is let near a damaged disk";
-	if (copy->place == RFS_EXPORT)
-		return "an export changes while it is read";
 	if (copy->packing)
 		return "it is compressed, and no raw disk; unpack it, and "
 		       "compare it with rescuefs compare DISK SOURCE FILE";
@@ -212,7 +210,8 @@ int rfs_second_open(const struct rfs_copy *copy, struct rfs_notes *notes,
 		name = NULL;
 		return rfs_no_memory(err);
 	}
-	r = describe(ret, copy, notes, &image, err);
+	r = copy->place == RFS_EXPORT ? rfs_second_export(copy, &image, err)
+				      : describe(ret, copy, notes, &image, err);
 	if (r == 0)
 		r = rfs_qemu_open(image, name, &ret->reader, err);
 	if (r == 0 && copy->mapfile)
@@ -226,7 +225,7 @@ int rfs_second_file(const struct rfs_copy *copy, struct rfs_second *ret,
 	int fd, r;
 
 	*ret = (struct rfs_second){ 0 };
-	if (copy->source->kind == RFS_DAMAGED || copy->place == RFS_EXPORT)
+	if (copy->source->kind == RFS_DAMAGED)
 		return rfs_fail(err, ENOTSUP, "%s", lacks_second(copy));
 	fd = open_top(copy, err);
 	if (fd < 0)
@@ -257,7 +256,8 @@ int rfs_second_alone(const struct rfs_copy *copy, struct rfs_second *ret,
 	int fd, r;
 
 	*ret = (struct rfs_second){ 0 };
-	if (why || copy->format != RFS_FORMAT_QCOW2)
+	if (why || copy->format != RFS_FORMAT_QCOW2 ||
+	    copy->place == RFS_EXPORT)
 		return rfs_fail(err, ENOTSUP, "%s", why ? why : "it is raw");
 	fd = open_top(copy, err);
 	if (fd < 0)

@@ -41,6 +41,11 @@ int rfs_second_describe(int fd, char **ret_image, struct rfs_error *err);
 int rfs_second_file(const struct rfs_copy *copy, struct rfs_second *ret,
 		    struct rfs_error *err);
 
+/* An export, as a description for QEMU's own client; the caller frees *ret_image.
+ * -ENOTSUP: none for this kind of server. */
+int rfs_second_export(const struct rfs_copy *copy, char **ret_image,
+		      struct rfs_error *err);
+
 /* Of a reader of an image with a mapfile: to what that says was copied.  *rd is given
  * up, but for an error. */
 int rfs_second_restrict(const struct rfs_copy *copy, struct rfs_reader **rd,

@@ -240,7 +240,7 @@ static void put_look(FILE *out, const struct rfs_second_look *look)
 		   "merged, other bytes than in the source");
 	if (look->merged_unread)
 		fprintf(out,
-			"    %" PRIu64 " bytes of that could not be read\n",
+			"    %" PRIu64 " bytes of that could not be compared\n",
 			look->merged_unread);
 	put_healed(out, &look->healed);
 }

@@ -537,3 +537,53 @@ without_it()
 	run --separate-stderr "$RESCUEFS" scan "$W/c"
 	[[ $status -eq 2 && $stderr == *":4: [export y] needs 'disk'"* ]]
 }
+
+# verify_live: what verify says of the live copy, as JSON.
+verify_live()
+{
+	client "$RESCUEFS" verify --damaged "$BM" --backup "$BACKUP" \
+		--state "$W/state" --live "$(uri torn),name=live" --quiet \
+		--json torn/disk >"$W/said" || echo "$?"
+	jq '.sources[] | select(.source == "live")' "$W/said" >"$W/live"
+}
+
+@test "verify: by QEMU over a connection of its own, beside a mount too" {
+	serve
+	[ -z "$(verify_live)" ]
+	jq -e '.equal == 8388608 and .by == "QEMU"' "$W/live"
+	# What the mount took from it is of then, and it changes.
+	live torn
+	now_all "$LIVE"
+	printf 'flip 8192 512\n' >"$W/new" && mv "$W/new" "$W/faults"
+	[ "$(verify_live)" -eq 3 ]
+	jq -e '.equal == 8388608 and .merged.unreadable > 0 and
+		.merged.extents == []' "$W/live"
+	# A reader that errs does so each time.
+	mkdir "$W/bin"
+	cp "$LIVE" "$W/other.img"
+	printf wrong | dd of="$W/other.img" conv=notrunc bs=1 seek=5000 \
+		status=none
+	printf '#!/bin/sh\nexec %s --read-only -f raw "%s"\n' \
+		"$(type -P qemu-nbd)" "$W/other.img" >"$W/bin/qemu-nbd"
+	chmod +x "$W/bin/qemu-nbd"
+	: >"$W/new" && mv "$W/new" "$W/faults"
+	[ "$(PATH=$W/bin:$PATH verify_live)" -eq 1 ]
+	jq -e '.extents | map([.offset, .length, .state]) ==
+		[[4608, 512, "different"]]' "$W/live"
+}
+
+@test "verify: what changes while it is read is no difference of readers" {
+	# The first four reads of the first sector are told another number each.
+	echo 0 >"$W/n"
+	# shellcheck disable=SC2016 # it is nbdkit's shell that expands it
+	setsid nbdkit -r -P "$W/server.pid" -U "$SOCK" eval \
+		get_size='echo 1048576' pread='
+			n=4
+			[ "$4" != 0 ] || read -r n <"'"$W/n"'"
+			[ "$4" != 0 ] || echo $((n + 1)) >"'"$W/n"'"
+			{ [ "$n" -ge 4 ] || printf "$n"; cat /dev/zero; } |
+				head -c "$3"' 3>&- 4>&-
+	verify_live >"$W/status"
+	jq -e '.equal == 1048576 and .differing == 0' "$W/live"
+	[ "$(<"$W/n")" -ge 5 ]
+}
