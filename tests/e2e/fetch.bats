@@ -62,6 +62,17 @@ bad_areas()
 	echo "eio $((5 << 20)) 300000" # longer than a request
 }
 
+# hundred_areas: as many as a disk has that is worth a rescue.
+hundred_areas()
+{
+	local i at
+
+	for i in {1..100}; do
+		at=$(seeded_number "$RESCUEFS_SEED area $i" $((MIB * 2048 - 2)))
+		echo "eio $((at * 512)) $((512 * (1 + i % 2)))"
+	done
+}
+
 # volume FAULTS: the image as a volume that fails so.
 volume()
 {
@@ -173,12 +184,13 @@ used_first()
 @test "all that is used is there before the first unused sector is asked for" {
 	local faults=$BATS_TEST_TMPDIR/faults pid
 
-	bad_areas >"$faults"
-	volume "$faults"
-	hang_unused "$faults" | disk_faults "$D"
+	hundred_areas >"$faults"
+	sed 'p; s/^eio/slow 20/' "$faults" >"$faults.slow"
+	volume "$faults.slow"
+	hang_unused "$faults.slow" | disk_faults "$D"
 	"$RESCUEFS" fetch --json "$W/site.conf" "$VOL" >"$W/lines" 3>&- 4>&- &
 	pid=$!
-	wait_until 60 grep -q '"tier":"rest"' "$W/lines"
+	wait_until 120 grep -q '"tier":"rest"' "$W/lines"
 	kill -KILL "$pid"
 	wait "$pid" || true
 	disk_faults "$D" <"$faults"
