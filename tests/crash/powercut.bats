@@ -80,6 +80,16 @@ check_states()
 	check_states "$w" 1000 nothing >&3
 }
 
+@test "it finds that a fetch's bad sectors are forgotten where nothing settles" {
+	local w=$BATS_TEST_TMPDIR/run
+
+	trace_work "$w" env "LD_PRELOAD=$RESCUEFS_BUILD/tests/crash/dodge.so" \
+		"DODGE_DIR=$w/root" DODGE_SYNCS=settle
+	run -0 check_states "$w" 100 nothing
+	echo "$output" >&3
+	[[ $output == *"was found bad, and that is forgotten"* ]]
+}
+
 @test "flipped bits of a state: it is refused or served, and nothing wrong is" {
 	local w=$BATS_FILE_TMPDIR/run scratch status=0
 

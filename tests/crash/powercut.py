@@ -5,13 +5,13 @@
     powercut.py check SEED TRUTH OPS TRACE STATES [DROPS]
 
 'work' writes to a disk, punches, truncates, fsyncs and resets it, reads one with
-bad sectors and refreshes that, in three mounts, and keeps what it did in OPS.  It
-says in the trace when it begins and when it has an answer.
+bad sectors, refreshes and fetches that, in three mounts, and keeps what it did in
+OPS.  It says in the trace when it begins and when it has an answer.
 
 'check' builds STATES states of the state directory, spread over the trace, opens
 each with the program's own code (look.c) and compares: what was fsynced is there,
 nothing is but what was written since or before, no bad sector that a reader was
-told of is forgotten, and what is kept of the damaged disk is right.  Syncs of the
+told of, or that a fetch which is over found, is forgotten, and what is kept of the damaged disk is right.  Syncs of the
 kinds in DROPS (see kind_of) are left out of the trace: then it has to find
 something, and says what; with "nothing" none is, and it has to all the same.
 
@@ -34,6 +34,11 @@ from statedisk import Disk, File, read_trace
 SECTOR = 512
 LIMIT = 11 << 20
 MARKS = "/marks"
+
+
+def is_bad(sector):
+    """Of the torn disk; as lib/host.bash has it."""
+    return sector % 40 == 7
 
 
 class Reset(Truncate):
@@ -76,7 +81,7 @@ class Read:
                 except OSError as e:
                     if e.errno != 5:
                         raise
-                (self.bad if s % 40 == 7 else self.good).append(s)
+                (self.bad if is_bad(s) else self.good).append(s)
         finally:
             os.close(fd)
 
@@ -85,6 +90,21 @@ class Refresh:
     def run(self):
         path = os.path.join(os.environ["MNT"], os.environ["TORN"])
         os.setxattr(path, "user.rescuefs.control", b"refresh")
+
+
+class Fetch:
+    """All of the torn disk, by the mount, which syncs what it found."""
+
+    def run(self):
+        path = os.path.join(os.environ["MNT"], os.environ["TORN"])
+        os.setxattr(path, "user.rescuefs.control", b"fetch")
+        while True:
+            news = json.loads(os.getxattr(path, "user.rescuefs.fetch"))
+            if not news["running"]:
+                break
+            time.sleep(0.05)
+        if news["pass"] != "done":
+            raise Broken(f"the fetch failed: {news}")
 
 
 class Unmount:
@@ -125,14 +145,23 @@ class Worker:
         else:
             self.change(fd, self.shadow.some_change(self.rnd, "wwwwwppsst"))
 
+    def fetch(self, fd):
+        """The second finds bad sectors and nothing else, while nothing else is
+        to be synced: no other sync keeps what it found."""
+        self.change(fd, Sync())
+        for op in (Fetch(), Refresh(), Fetch()):
+            self.do(op, op.run)
+
     def run(self):
-        for _ in range(3):
+        for turn in range(3):
             self.daemon.start()
             self.daemon.wait_until_up()
             path = os.path.join(os.environ["MNT"], os.environ["WORK"])
             fd = os.open(path, os.O_RDWR)
             for _ in range(70):
                 self.step(fd)
+            if turn == 1:
+                self.fetch(fd)
             self.shadow.compare(fd, 0, len(self.shadow.now))
             os.close(fd)
             self.do(Unmount(), self.daemon.unmount)
@@ -159,7 +188,7 @@ class Checker:
     # What is known at this moment of the trace.
 
     def begin(self, op):
-        if isinstance(op, (Read, Unmount)):
+        if isinstance(op, (Read, Fetch, Unmount)):
             return
         if isinstance(op, Refresh):
             self.bad, self.stale = set(), set()
@@ -172,18 +201,32 @@ class Checker:
             self.good.update(op.good)
             if op.path == os.environ["TORN"]:
                 self.stale.update(op.bad)
+        elif isinstance(op, Fetch):
+            torn = range(os.path.getsize(os.environ["TORN_TRUTH"]) // SECTOR)
+            self.bad.update(s for s in torn if is_bad(s))
+            self.good.update(s for s in torn if not is_bad(s))
+            self.kept = set(self.good)
         elif isinstance(op, Unmount):
             self.kept = set(self.good)
             self.shadow.done(Sync())
         elif not isinstance(op, Refresh):
             self.shadow.done(op)
 
-    def mark(self, text):
+    def mark(self, text, i):
         word, number = text.split()
         op = self.ops[int(number)]
         (self.begin if word == b"begin" else self.end)(op)
+        if word == b"end" and isinstance(op, Fetch):
+            self.cut("gone", f"after event {i}, the end of a fetch")
 
     # One state.
+
+    def cut(self, how, where):
+        try:
+            self.try_state(how)
+        except Broken as e:
+            raise Broken(f"state {self.done}, {where}, {how} of what was not "
+                         f"synced: {e}") from None
 
     def try_state(self, how):
         self.disk.make(self.room, self.rnd, how)
@@ -212,7 +255,7 @@ class Checker:
         missing(self.bad, sectors_of(file["bad"]), "was found bad, and that is "
                 "forgotten")
         missing(self.kept, sectors_of(file["kept"]), "was rescued before an "
-                "unmount, and is not kept")
+                "unmount or a fetch's end, and is not kept")
         choices = [run for run in disk["choices"] if run[2] & 15 in (2, 3)]
         missing(self.stale, sectors_of(choices), "was stale or lost, and that "
                 "is forgotten")
@@ -242,16 +285,12 @@ class Checker:
         for i, event in enumerate(events):
             # A power cut just before this.
             while at < len(places) and places[at][0] == i:
-                try:
-                    self.try_state(places[at][1])
-                except Broken as e:
-                    raise Broken(f"state {self.done}, before event {i} "
-                                 f"({event.call} {event.path}), {places[at][1]}"
-                                 f" of what was not synced: {e}") from None
+                self.cut(places[at][1], f"before event {i} ({event.call} "
+                         f"{event.path})")
                 at += 1
             if event.path.endswith(MARKS):
                 if event.call == "append":
-                    self.mark(event.args)
+                    self.mark(event.args, i)
             else:
                 self.disk.take(event, is_dropped)
         self.compare_with_end()
