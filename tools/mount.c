@@ -22,6 +22,7 @@
 #include "fs/session.h"
 #include "site/inventory.h"
 #include "site/open.h"
+#include "site/texts.h"
 #include "tools/given.h"
 #include "tools/password.h"
 #include "tools/place.h"
@@ -147,45 +148,54 @@ static int run(struct mount *m, const struct rfs_inventory *inv,
 	return r < 0 ? rfs_complain(&err, RFS_EXIT_SOURCE) : RFS_EXIT_FINE;
 }
 
-static int with_state(struct mount *m, const struct rfs_inventory *inv)
+static int with_inventory(struct mount *m, const struct rfs_inventory *inv,
+			  struct rfs_state *st)
+{
+	struct rfs_error err = RFS_ERROR_INIT;
+	struct rfs_opener *op;
+	int r, status;
+
+	r = rfs_opener_new(inv, st, &op, &err);
+	if (r < 0)
+		return rfs_complain(&err, RFS_EXIT_SOURCE);
+	rfs_check_given(op);
+	status = run(m, inv, op);
+	rfs_opener_free(op);
+	return status;
+}
+
+static int with_state(struct mount *m, struct rfs_state *st)
+{
+	const struct rfs_memory memory = { .state = st };
+	struct rfs_error err = RFS_ERROR_INIT;
+	struct rfs_inventory inv;
+	int status;
+
+	if (rfs_inventory_scan(&m->site, &memory, &inv, &err) < 0)
+		return rfs_complain(&err, RFS_EXIT_SOURCE);
+	status = with_inventory(m, &inv, st);
+	rfs_inventory_fini(&inv);
+	return status;
+}
+
+/* The state comes before the scan, which keeps in it what a dying disk gave. */
+static int with_sources(struct mount *m)
 {
 	RFS_CLEANUP_FREE char *dir = NULL;
 	struct rfs_error err = RFS_ERROR_INIT;
-	struct rfs_opener *op;
 	struct rfs_state *st;
 	int r, status;
 
+	if (rfs_site_open(&m->site, &err) < 0)
+		return rfs_complain(&err, RFS_EXIT_SOURCE);
 	r = rfs_place_state(&m->site, m->mountpoint, &dir, &err);
 	if (r == 0)
 		r = rfs_state_open(dir, m->mountpoint, &st, &err);
 	if (r < 0)
 		return rfs_complain(&err,
 				    r == -EBUSY ? RFS_EXIT_BUSY : RFS_EXIT_USE);
-	r = rfs_opener_new(inv, st, &op, &err);
-	if (r < 0) {
-		status = rfs_complain(&err, RFS_EXIT_SOURCE);
-	} else {
-		rfs_check_given(op);
-		status = run(m, inv, op);
-		rfs_opener_free(op);
-	}
+	status = with_state(m, st);
 	rfs_state_close(st);
-	return status;
-}
-
-static int with_sources(struct mount *m)
-{
-	struct rfs_error err = RFS_ERROR_INIT;
-	struct rfs_inventory inv;
-	int r, status;
-
-	r = rfs_site_open(&m->site, &err);
-	if (r == 0)
-		r = rfs_inventory_scan(&m->site, &inv, &err);
-	if (r < 0)
-		return rfs_complain(&err, RFS_EXIT_SOURCE);
-	status = with_state(m, &inv);
-	rfs_inventory_fini(&inv);
 	return status;
 }
 

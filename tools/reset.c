@@ -279,6 +279,7 @@ static int with_words(struct request *req, const struct words *w, int argc,
 		.verb = order_name[req->order],
 		.min_disks = 1,
 		.max_disks = 1,
+		.renews = req->order == ORDER_REFRESH,
 		.needs_state = true,
 	};
 	struct rfs_error err = RFS_ERROR_INIT;

@@ -221,7 +221,7 @@ static int scan(const struct request *req, struct rfs_site *site)
 
 	if (rfs_site_open(site, &err) < 0)
 		return rfs_complain(&err, RFS_EXIT_SOURCE);
-	if (rfs_inventory_scan(site, &inv, &err) < 0)
+	if (rfs_inventory_scan(site, NULL, &inv, &err) < 0)
 		return rfs_complain(&err, RFS_EXIT_SOURCE);
 	status = print(req, &inv);
 	rfs_inventory_fini(&inv);

@@ -13,6 +13,7 @@
 
 #include "core/cleanup.h"
 #include "readers/readers.h"
+#include "site/texts.h"
 #include "tools/mounted.h"
 #include "tools/password.h"
 #include "tools/place.h"
@@ -149,13 +150,31 @@ static int open_state(struct rfs_target *t,
 	r = rfs_state_open(dir, words->verb, &t->state, err);
 	if (r < 0)
 		return r == -EBUSY ? RFS_EXIT_BUSY : RFS_EXIT_USE;
+	return RFS_EXIT_FINE;
+}
+
+static int make_opener(struct rfs_target *t,
+		       const struct rfs_target_words *words,
+		       struct rfs_error *err)
+{
 	rfs_ask_passwords(&t->site);
-	r = rfs_opener_new(&t->inv, t->state, &t->opener, err);
-	if (r < 0)
+	if (rfs_opener_new(&t->inv, t->state, &t->opener, err) < 0)
 		return RFS_EXIT_SOURCE;
 	t->given.quiet = words->quiet;
 	rfs_show_given(t->opener, &t->given);
 	return RFS_EXIT_FINE;
+}
+
+static int scan(struct rfs_target *t, const struct rfs_target_words *words,
+		struct rfs_error *err)
+{
+	const struct rfs_memory memory = { .state = t->state,
+					   .mountpoint = t->mountpoint,
+					   .renew = words->renews };
+	int r = rfs_inventory_scan(&t->site, &memory, &t->inv, err);
+
+	t->is_scanned = r == 0;
+	return r;
 }
 
 int rfs_target_open(struct rfs_target *t, const struct rfs_target_words *words,
@@ -164,7 +183,7 @@ int rfs_target_open(struct rfs_target *t, const struct rfs_target_words *words,
 	bool has_site = begins_with_site(words);
 	char **names = words->words + has_site;
 	size_t n = (size_t)(words->nwords - has_site);
-	int r;
+	int r, status;
 
 	*t = (struct rfs_target){ 0 };
 	rfs_site_init(&t->site);
@@ -175,16 +194,16 @@ int rfs_target_open(struct rfs_target *t, const struct rfs_target_words *words,
 		r = check_count(words, n, err);
 	if (r < 0)
 		return RFS_EXIT_USE;
-	r = rfs_site_open(&t->site, err);
-	if (r == 0)
-		r = rfs_inventory_scan(&t->site, &t->inv, err);
-	if (r < 0)
+	if (rfs_site_open(&t->site, err) < 0)
 		return RFS_EXIT_SOURCE;
-	t->is_scanned = true;
-	r = find_disks(t, words, names, n, err);
-	if (r < 0)
+	status = open_state(t, words, err);
+	if (status != RFS_EXIT_FINE)
+		return status;
+	if (scan(t, words, err) < 0)
+		return RFS_EXIT_SOURCE;
+	if (find_disks(t, words, names, n, err) < 0)
 		return RFS_EXIT_USE;
-	return open_state(t, words, err);
+	return t->state ? make_opener(t, words, err) : RFS_EXIT_FINE;
 }
 
 void rfs_target_close(struct rfs_target *t)

@@ -33,6 +33,7 @@ struct rfs_target_words {
 	size_t min_disks, max_disks;
 	bool all;	  /* --all: every disk, and none is named */
 	bool whole;	  /* an instance's name is all of its disks */
+	bool renews;	  /* what failed of a description is tried again */
 	bool needs_state; /* a directory without one is an error */
 	bool quiet;	  /* nothing is told of how far a checksum is */
 };

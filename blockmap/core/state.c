@@ -290,19 +290,27 @@ int rfs_state_fact(struct rfs_state *st, const char *object, const char *key,
 	return r;
 }
 
-/* Runs a statement that gives no row, its parameters bound to 'texts'. */
+/* Runs a statement that gives no row, its parameters bound to 'texts'; the mutex
+ * is held. */
+static int step_texts(struct rfs_state *st, enum rfs_state_statement which,
+		      const char *const *texts, int ntexts,
+		      struct rfs_error *err)
+{
+	sqlite3_stmt *s = rfs_state_statement(st, which);
+
+	for (int i = 0; i < ntexts; i++)
+		bind_text(s, i + 1, texts[i]);
+	return rfs_state_step(st, s, err);
+}
+
 static int run_texts(struct rfs_state *st, enum rfs_state_statement which,
 		     const char *const *texts, int ntexts,
 		     struct rfs_error *err)
 {
-	sqlite3_stmt *s;
 	int r;
 
 	pthread_mutex_lock(&st->mutex);
-	s = rfs_state_statement(st, which);
-	for (int i = 0; i < ntexts; i++)
-		bind_text(s, i + 1, texts[i]);
-	r = rfs_state_step(st, s, err);
+	r = step_texts(st, which, texts, ntexts, err);
 	pthread_mutex_unlock(&st->mutex);
 	return r;
 }
@@ -314,6 +322,23 @@ int rfs_state_set_fact(struct rfs_state *st, const char *object,
 	const char *const texts[] = { object, key, value };
 
 	return run_texts(st, RFS_ST_FACT_SET, texts, 3, err);
+}
+
+int rfs_state_set_facts(struct rfs_state *st, const struct rfs_fact *facts,
+			size_t nfacts, struct rfs_error *err)
+{
+	int ended, r = rfs_state_begin(st, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < nfacts && r == 0; i++) {
+		const char *const texts[] = { facts[i].object, facts[i].key,
+					      facts[i].value };
+
+		r = step_texts(st, RFS_ST_FACT_SET, texts, 3, err);
+	}
+	ended = rfs_state_end(st, r == 0, r < 0 ? NULL : err);
+	return r < 0 ? r : ended;
 }
 
 int rfs_state_try_fact(struct rfs_state *st, const char *object,

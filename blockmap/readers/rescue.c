@@ -388,6 +388,11 @@ uint64_t rfs_rescue_size(const struct rfs_rescue *r)
 	return r->size;
 }
 
+struct rfs_generation rfs_rescue_generation(const struct rfs_rescue *r)
+{
+	return r->generation;
+}
+
 const char *rfs_rescue_name(const struct rfs_rescue *r)
 {
 	return r->name;

@@ -12,6 +12,7 @@
 #define RESCUEFS_READERS_RESCUE_H
 
 #include "core/extmap.h"
+#include "core/freshness.h"
 #include "core/notes.h"
 #include "core/reader.h"
 #include "core/state.h"
@@ -63,6 +64,7 @@ int rfs_rescue_reader(struct rfs_rescue *r, struct rfs_reader **ret,
 struct rfs_rescue *rfs_rescue_of(const struct rfs_reader *rd);
 
 uint64_t rfs_rescue_size(const struct rfs_rescue *r);
+struct rfs_generation rfs_rescue_generation(const struct rfs_rescue *r);
 const char *rfs_rescue_name(const struct rfs_rescue *r);
 const char *rfs_rescue_object(const struct rfs_rescue *r);
 /* The smallest request that the medium takes, in bytes. */

@@ -132,10 +132,14 @@ struct rfs_inventory {
 	size_t nvolumes;
 };
 
+struct rfs_memory;
+
 /* Scans every opened source.  What cannot be read is noted in the site's notes
- * and passed over: a damaged host is scanned as far as it goes. */
-int rfs_inventory_scan(struct rfs_site *site, struct rfs_inventory *ret,
-		       struct rfs_error *err);
+ * and passed over: a damaged host is scanned as far as it goes.  What a damaged
+ * source delivers of small files is not asked for again where there is a memory of
+ * it (texts.h), which may be NULL. */
+int rfs_inventory_scan(struct rfs_site *site, const struct rfs_memory *memory,
+		       struct rfs_inventory *ret, struct rfs_error *err);
 void rfs_inventory_fini(struct rfs_inventory *inv);
 
 /* Every instance whose uuid, display name, tree name or instance-%08x name

@@ -25,6 +25,7 @@
 #include "site/password.h"
 #include "site/rooted.h"
 #include "site/shelf.h"
+#include "site/texts.h"
 #include "site/unpack.h"
 
 struct texts {
@@ -178,8 +179,10 @@ int rfs_opener_file(struct rfs_opener *op, const struct rfs_source *src, int fd,
 
 	if (src->worker) {
 		r = rfs_rescue_open(&config, fd, &rescue, err);
-		if (r == 0)
+		if (r == 0) {
+			rfs_texts_hand_over(op->state, src, rescue);
 			r = rfs_rescue_reader(rescue, &made, err);
+		}
 		rfs_rescue_unref(rescue);
 	} else {
 		r = rfs_file_open(fd, false, name, &src->origin, &file, err);

@@ -15,6 +15,7 @@ struct scan {
 	struct scan_tree *trees; /* in the order of the site's sources */
 	size_t ntrees;
 	struct scan_groups groups;
+	struct rfs_texts texts;
 };
 
 static struct rfs_host *find_host(const struct rfs_inventory *inv,
@@ -96,10 +97,12 @@ static int read_tree(struct scan *scan, struct scan_tree *tree,
 {
 	int r = 0;
 
-	*tree = (struct scan_tree){ .site = scan->site, .source = source };
+	*tree = (struct scan_tree){ .site = scan->site,
+				    .source = source,
+				    .texts = &scan->texts };
 	source->newest_ns = RFS_TIME_UNKNOWN;
 	if (source->root_fd >= 0)
-		r = rfs_scan_tree(tree, scan->site, source, err);
+		r = rfs_scan_tree(tree, err);
 	if (r == 0 && source->has_volumes)
 		r = rfs_scan_list_volumes(tree, err);
 	return r;
@@ -388,14 +391,18 @@ static int run(struct scan *scan, struct rfs_error *err)
 	return r;
 }
 
-int rfs_inventory_scan(struct rfs_site *site, struct rfs_inventory *ret,
-		       struct rfs_error *err)
+int rfs_inventory_scan(struct rfs_site *site, const struct rfs_memory *memory,
+		       struct rfs_inventory *ret, struct rfs_error *err)
 {
 	struct rfs_inventory inv = { .site = site };
 	struct scan scan = { .site = site, .inv = &inv };
 	int r;
 
+	if (memory)
+		scan.texts.memory = *memory;
 	r = run(&scan, err);
+	rfs_texts_save(&scan.texts);
+	rfs_texts_fini(&scan.texts);
 	rfs_scan_groups_fini(&scan.groups);
 	for (size_t i = 0; i < scan.ntrees; i++)
 		rfs_scan_tree_fini(&scan.trees[i]);

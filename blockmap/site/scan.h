@@ -15,6 +15,7 @@
 #include "site/inventory.h"
 #include "site/libvirt_xml.h"
 #include "site/names.h"
+#include "site/texts.h"
 #include "site/volumes.h"
 
 #define RFS_INSTANCES_DIR "/var/lib/nova/instances"
@@ -44,6 +45,7 @@ struct scan_dir {
 struct scan_tree {
 	struct rfs_site *site;
 	struct rfs_source *source;
+	struct rfs_texts *texts; /* the scan's */
 	struct rfs_volumes volumes;
 	struct {
 		struct scan_dir **items;
@@ -80,9 +82,9 @@ struct scan_groups {
 void rfs_scan_note(const struct scan_tree *tree, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Only for want of memory an error: what cannot be read is noted. */
-int rfs_scan_tree(struct scan_tree *tree, struct rfs_site *site,
-		  struct rfs_source *source, struct rfs_error *err);
+/* Its site, source and texts are set.  Only for want of memory an error: what
+ * cannot be read is noted. */
+int rfs_scan_tree(struct scan_tree *tree, struct rfs_error *err);
 void rfs_scan_tree_fini(struct scan_tree *tree);
 
 /* Looks in 'tree' by name for what its broken listings did not show and

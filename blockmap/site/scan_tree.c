@@ -296,7 +296,8 @@ static char *read_small(struct scan_tree *tree, const char *path, size_t max,
 {
 	struct rfs_error why = RFS_ERROR_INIT;
 	char *text;
-	int r = rfs_rooted_read(tree->source, path, max, &text, ret_len, &why);
+	int r = rfs_texts_read(tree->texts, tree->site, tree->source, path, max,
+			       &text, ret_len, &why);
 
 	if (r == 0)
 		return text;
@@ -370,13 +371,10 @@ static void see_other_times(struct scan_tree *tree)
 		look(tree, paths[i], true, &st);
 }
 
-int rfs_scan_tree(struct scan_tree *tree, struct rfs_site *site,
-		  struct rfs_source *source, struct rfs_error *err)
+int rfs_scan_tree(struct scan_tree *tree, struct rfs_error *err)
 {
 	int r;
 
-	*tree = (struct scan_tree){ .site = site, .source = source };
-	source->newest_ns = RFS_TIME_UNKNOWN;
 	r = list_instances(tree, err);
 	if (r == 0)
 		r = list_bases(tree, err);

@@ -50,7 +50,7 @@ static void add(enum rfs_source_kind kind, const char *name, const char *more)
 static void scan(void)
 {
 	if (rfs_site_open(&site, &err) < 0 ||
-	    rfs_inventory_scan(&site, &inv, &err) < 0)
+	    rfs_inventory_scan(&site, NULL, &inv, &err) < 0)
 		fail_msg("%s", err.text);
 }
 

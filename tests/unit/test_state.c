@@ -428,6 +428,27 @@ static void facts_sources_and_data_outlive_it(void **state)
 	rfs_state_close(st);
 }
 
+static void many_facts_are_said_at_once(void **state)
+{
+	const struct rfs_fact facts[] = { { "many", "a", "1" },
+					  { "many", "b", "two\nlines" },
+					  { "many", "a", "3" } };
+	struct rfs_state *st = open_state();
+	char *value;
+
+	(void)state;
+	assert_int_equal(rfs_state_set_facts(st, facts, 3, NULL), 0);
+	rfs_state_close(st);
+	st = open_state();
+	assert_int_equal(rfs_state_fact(st, "many", "a", &value, NULL), 0);
+	assert_string_equal(value, "3");
+	free(value);
+	assert_int_equal(rfs_state_fact(st, "many", "b", &value, NULL), 0);
+	assert_string_equal(value, "two\nlines");
+	free(value);
+	rfs_state_close(st);
+}
+
 static void a_state_made_anew_is_for_its_owner_only(void **state)
 {
 	struct rfs_state *st = NULL;
@@ -459,6 +480,7 @@ int main(void)
 		TEST(a_state_of_version_1_gets_what_it_lacks),
 		TEST(a_database_that_is_none_is_refused),
 		TEST(facts_sources_and_data_outlive_it),
+		TEST(many_facts_are_said_at_once),
 		TEST(a_state_made_anew_is_for_its_owner_only),
 	};
 
