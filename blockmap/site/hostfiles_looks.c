@@ -137,7 +137,7 @@ int rfs_looks_take(struct rfs_opener *op, const struct rfs_host *host,
 		   const struct rfs_source *only, const char *path,
 		   struct rfs_looks *ret, struct rfs_error *err)
 {
-	struct rfs_looks looks = { .path = path };
+	struct rfs_looks looks = { .path = path, .only = only != NULL };
 	struct misses misses = { 0 };
 	bool any_root = false;
 	int r = 1;

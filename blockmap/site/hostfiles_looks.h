@@ -21,6 +21,7 @@ struct rfs_looks {
 	struct rfs_look *items;
 	size_t count;
 	size_t room;
+	bool only; /* one source's, as it has the file */
 };
 
 /* One lstat a source at the most.  -ENOENT if no source has it; what could not

@@ -118,6 +118,16 @@ static int open_members(struct rfs_opener *op, const struct rfs_looks *looks,
 	return n ? n : first_r;
 }
 
+/* What the bytes of a dying disk were held to be worth beside other copies they
+ * are worth without them (P4). */
+static int open_single(struct rfs_opener *op, const struct rfs_looks *looks,
+		       struct rfs_reader *member, struct rfs_reader **ret,
+		       struct rfs_error *err)
+{
+	*ret = rfs_reader_ref(member);
+	return looks->only ? 0 : rfs_opener_alone(op, false, ret, err);
+}
+
 /* group->reader is NULL on failure. */
 static int open_group(struct rfs_opener *op, const struct rfs_looks *looks,
 		      size_t head, struct group *group, struct rfs_error *err)
@@ -131,7 +141,7 @@ static int open_group(struct rfs_opener *op, const struct rfs_looks *looks,
 		return rfs_no_memory(err);
 	n = open_members(op, looks, head, members, err);
 	if (n == 1)
-		group->reader = rfs_reader_ref(members[0]);
+		r = open_single(op, looks, members[0], &group->reader, err);
 	else if (n > 1)
 		r = rfs_opener_equals(op, members, (size_t)n, UINT64_MAX, false,
 				      &group->reader, err);

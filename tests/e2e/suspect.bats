@@ -29,8 +29,13 @@ setup_file()
 	seeded_bytes "$RESCUEFS_SEED base" $((4 * M)) >"$root/$NOVA/_base/$BASE"
 	nova_overlay "$root" "$TORN/disk" "$BASE" $((4 * M))
 	nova_convert "$root" "$NOVA/$TORN/disk" "$T/want.raw"
+	mkdir -p "$root/srv"
+	seeded_bytes "$RESCUEFS_SEED same" $((256 << 10)) >"$root/srv/same"
+	seeded_bytes "$RESCUEFS_SEED new" $((64 << 10)) >"$root/srv/changed"
 	find "$root" -exec touch -h -d 2013-05-11T03:00:00Z {} +
 	cp -a "$root" "$old"
+	seeded_bytes "$RESCUEFS_SEED old" $((64 << 10)) >"$old/srv/changed"
+	touch -d 2013-05-10T03:00:00Z "$old/srv/changed"
 	cp -a "$root" "$T/older"
 	seeded_bytes old $((8 * M)) >"$old/$NOVA/$KEPT/disk"
 	touch -d 2013-05-10T03:00:00Z "$old/$NOVA/$KEPT/disk"
@@ -201,6 +206,55 @@ $((3 * M + 8704)) 512 backup bm0002" ]
 	client cmp "$MNT/instances/torn/disk" "$T/want.raw"
 	[ "$(suspects)" = "$M 4096 backup bm0002
 $((2 * M)) 4096 bm0002 backup" ]
+}
+
+@test "a host's file: its equal is believed, and its elder is not asked" {
+	local want=$T/backup/bm0002.the.re/srv/same json
+
+	attach <<-EOT
+	zero $(at srv/same 8192) 4096
+	flip $(at srv/same 131072) 512
+	flip $(at srv/changed 4096) 512
+	EOT
+	site
+	view
+	client cmp "$MNT/hosts/bm0002/srv/same" "$want"
+	# Of another day: nothing to be held against it.
+	client cat "$MNT/hosts/bm0002/srv/changed" >"$W/changed"
+	cmp "$W/changed" "$BM/srv/changed"
+	run ! cmp -s "$W/changed" "$T/backup/bm0002.the.re/srv/changed"
+	json=$(client "$RESCUEFS" status --json "$W/site.conf") || true
+	jq -e '.sources[0].rescued.suspect == 4608' <<<"$json"
+	jq -e '.notes | any(test("bm0002:/srv/same.*should hold the same"))' \
+		<<<"$json"
+	[ "$(most srv/same)" -eq 1 ]
+	# For ever after, without another touch, and without the backup.
+	rescue_umount "$W"
+	view
+	client cmp "$MNT/hosts/bm0002/srv/same" "$want"
+	[ "$(most srv/same)" -eq 1 ]
+	rescue_umount "$W"
+	BACKUP=$W/none site
+	view
+	run client cmp "$MNT/hosts/bm0002/srv/same" "$want"
+	[ "$status" -ne 0 ]
+	[[ $output != *differ* ]]
+}
+
+@test "a host's file in three copies: the majority is believed" {
+	local want=$T/backup/bm0002.the.re/srv/same
+
+	attach <<<"flip $(at srv/same 8192) 4096"
+	cp -a "$T/backup/bm0002.the.re" "$W/backup"
+	seeded_bytes odd 4096 | dd of="$W/backup/srv/same" bs=4096 seek=8 \
+		conv=notrunc status=none
+	touch -d 2013-05-11T03:00:00Z "$W/backup/srv/same"
+	BACKUP=$W/backup OLDER=$T/older site
+	view
+	client cmp "$MNT/hosts/bm0002/srv/same" "$want"
+	rescue_umount "$W"
+	view
+	client cmp "$MNT/hosts/bm0002/srv/same" "$want"
 }
 
 @test "suspect = off believes the disk, and that stays; wrong words are named" {
