@@ -15,6 +15,7 @@
 
 #include "core/cleanup.h"
 #include "readers/rescue_parts.h"
+#include "readers/worker_extents.h"
 
 /* So many bytes near an error are asked for together: of what is not delivered in
  * time nobody knows which sector it was, and all of it counts as late. */
@@ -285,62 +286,15 @@ static int rescue_read(void *state, struct rfs_range range, void *buf,
 	return run_job(&j);
 }
 
-/* Adds one stretch of hole or data; returns where it ends.  Not to be told is
- * not to be empty: only a file system that does not know of holes says by that
- * that all is data. */
-static uint64_t next_stretch(struct rfs_rescue *r, uint64_t off, uint64_t end,
-			     enum rfs_content *ret)
-{
-	struct rfs_patience patience = rfs_worker_patience(r->worker);
-	int64_t to;
-
-	to = rfs_worker_seek(r->file, off, SEEK_DATA, &patience);
-	if (to == -ENXIO || to > (int64_t)off) {
-		*ret = RFS_HOLE;
-		return to < 0 || (uint64_t)to > end ? end : (uint64_t)to;
-	}
-	if (to >= 0)
-		to = rfs_worker_seek(r->file, off, SEEK_HOLE, &patience);
-	*ret = RFS_DATA;
-	if (to < 0)
-		*ret = to == -EINVAL || to == -EOPNOTSUPP ? RFS_DATA
-							  : RFS_UNKNOWN;
-	return to > (int64_t)off && (uint64_t)to < end ? (uint64_t)to : end;
-}
-
-/* How long the file is now: what it has lost since it was opened is no hole. */
-static uint64_t size_now(struct rfs_rescue *r)
-{
-	struct rfs_patience patience = rfs_worker_patience(r->worker);
-	struct stat st;
-
-	if (rfs_worker_fstat(r->worker, rfs_worker_file_fd(r->file), &st,
-			     &patience) < 0)
-		return 0;
-	return (uint64_t)st.st_size;
-}
-
 static int rescue_extents(void *state, struct rfs_range range,
 			  struct rfs_extents *out, struct rfs_error *err)
 {
 	struct rfs_rescue *r = state;
-	uint64_t off = range.off, end = rfs_range_end(range), now, to;
-	enum rfs_content content;
-	int e;
 
-	if (r->is_device) {
-		e = rfs_extents_add(out, range, RFS_DATA);
-		return e < 0 ? rfs_no_memory(err) : 0;
-	}
-	now = size_now(r);
-	now = now < end ? now : end;
-	for (e = 0; off < now && e == 0; off = to) {
-		to = next_stretch(r, off, now, &content);
-		e = rfs_extents_add(out, rfs_range_to(off, to), content);
-	}
-	if (e == 0)
-		e = rfs_extents_add(out, rfs_range_to(off, end), RFS_UNKNOWN);
-	return e < 0 ? rfs_no_memory(err) : 0;
+	if (!r->is_device)
+		return rfs_worker_extents(r->worker, r->file, range, out, err);
+	return rfs_extents_add(out, range, RFS_DATA) < 0 ? rfs_no_memory(err)
+							 : 0;
 }
 
 /* What cannot be had has the origin NULL, "nobody gives it"; see heal.c. */

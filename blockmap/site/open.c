@@ -17,6 +17,7 @@
 #include "ext/ext.h"
 #include "readers/readers.h"
 #include "readers/rescue.h"
+#include "readers/waited.h"
 #include "site/chain.h"
 #include "site/given.h"
 #include "site/open_heal.h"
@@ -177,7 +178,7 @@ int rfs_opener_file(struct rfs_opener *op, const struct rfs_source *src, int fd,
 	struct rfs_rescue *rescue;
 	int r;
 
-	if (src->worker) {
+	if (src->kind == RFS_DAMAGED) {
 		r = rfs_rescue_open(&config, fd, &rescue, err);
 		if (r == 0) {
 			rfs_texts_hand_over(op->state, src, rescue);
@@ -185,7 +186,11 @@ int rfs_opener_file(struct rfs_opener *op, const struct rfs_source *src, int fd,
 		}
 		rfs_rescue_unref(rescue);
 	} else {
-		r = rfs_file_open(fd, false, name, &src->origin, &file, err);
+		r = src->worker
+			    ? rfs_waited_open(src->worker, src->names, fd, name,
+					      &src->origin, &file, err)
+			    : rfs_file_open(fd, false, name, &src->origin,
+					    &file, err);
 		if (r == 0)
 			r = rfs_guard_open(file, op->state, name, &made, err);
 	}

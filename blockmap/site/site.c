@@ -333,11 +333,6 @@ static int set_deadline(struct rfs_source *source, const char *text,
 {
 	if (!text)
 		return 0;
-	if (source->kind != RFS_DAMAGED && !source->rbd &&
-	    (source->kind == RFS_BACKUP || !is_said(source->nbd)))
-		return rfs_fail(err, EINVAL,
-				"deadline: only a damaged source, an NBD "
-				"server and a Ceph cluster have one");
 	return rfs_deadline_parse(text, &source->deadline_ms, err);
 }
 
@@ -509,10 +504,18 @@ static int hire(const struct rfs_site *site, struct rfs_source *source,
 	return r;
 }
 
+/* A dying disk is, and a healthy copy where the operator says so; a server's
+ * exports are not read by a worker. */
+static bool is_waited_for(const struct rfs_source *source)
+{
+	return source->kind == RFS_DAMAGED ||
+	       (source->deadline_ms && (source->root || source->volumes));
+}
+
 static int open_source(struct rfs_site *site, struct rfs_source *source,
 		       struct rfs_error *err)
 {
-	if (source->kind == RFS_DAMAGED && hire(site, source, err) < 0)
+	if (is_waited_for(source) && hire(site, source, err) < 0)
 		return -ENOMEM;
 	free(source->open_error);
 	source->open_error = NULL;

@@ -76,8 +76,9 @@ struct rfs_source {
 	struct rfs_nbd_watch *watch; /* connections to these, and to programs
 				      * that read its images */
 	int root_fd;		     /* O_PATH directory; -1 until opened */
-	/* Of a damaged source, else NULL.  Two, so that a sector that hangs keeps
-	 * no file from being opened. */
+	/* Of a damaged source, or of one that has a deadline of its own; else
+	 * NULL.  Two, so that a sector that hangs keeps no file from being
+	 * opened. */
 	struct rfs_worker *worker; /* reads its files */
 	struct rfs_worker *names;  /* looks up its names */
 	int64_t taken_ns;  /* told by the user or the path, or unknown */
@@ -132,7 +133,7 @@ struct rfs_site {
 	enum rfs_lost lost;
 	enum rfs_suspect suspect;
 	enum rfs_store_mode store;   /* of what is read off damaged sources */
-	unsigned int deadline_ms;    /* of damaged and live ones; 0: 2 s */
+	unsigned int deadline_ms;    /* of damaged ones, servers; 0: 2 s */
 	struct rfs_source **sources; /* in the order they were said */
 	size_t nsources;
 	struct rfs_disk_rule *rules;

@@ -143,6 +143,71 @@ verb()
 	ends
 }
 
+# The same with the sources' parts changed: the copy on the disk is the backup.
+with_backup()
+{
+	SITE=(--damaged "$BACKUP,name=sick,host=bm0002"
+		--backup "$BM,deadline=300ms,taken=2013-05-10,name=bm0002,host=bm0002"
+		--state "$W/state")
+}
+
+@test "a backup with a deadline that hangs from the start" {
+	with_backup
+	hangs
+	run client "$RESCUEFS" scan "${SITE[@]}"
+	[[ $status -le 3 && $output = *torn* && $output = *kept* ]]
+	[[ $output = *"source bm0002: "*"timed out"* ]]
+	mount_it
+	[[ "$(client cat "$MNT/hosts/bm0002/etc/hostname")" = bm0002 ]]
+	client ls -lR "$MNT" >/dev/null
+	same torn "$TORN"
+	same kept "$KEPT"
+	[ "$(missed)" -ge 1 ]
+	ends
+}
+
+@test "a backup with a deadline that hangs under a mount: its equals, its own files" {
+	with_backup
+	mount_it
+	[ "$(missed)" -eq 0 ]
+	hangs
+	# What is read is compared with the backup, which should hold the same.
+	same torn "$TORN"
+	[ "$(missed)" -ge 1 ]
+	same kept "$KEPT"
+	run client cat "$MNT/hosts/bm0002/srv/alone"
+	[ "$status" -ne 0 ]
+	verb status
+	# It is tried again, and has lost nothing.
+	disk_faults "$W" </dev/null
+	wait_until 60 is_back
+	ends
+	mount_it
+	cmp <(client cat "$MNT/sources/bm0002/instances/torn/disk") \
+		"$BACKUP/$NOVA/$TORN/disk"
+	ends
+}
+
+@test "a backup with a deadline and a bad sector: its page is bad, and no more" {
+	local off
+
+	with_backup
+	off=$(debugfs -R "bmap /$NOVA/$TORN/disk 512" "$T/host.img" 2>/dev/null)
+	disk_faults "$W" <<<"eio $((off * 4096 + 512)) 512"
+	mount_it
+	run client dd if="$MNT/sources/bm0002/instances/torn/disk" bs=4096 \
+		skip=512 count=1 of=/dev/null status=none
+	[ "$status" -ne 0 ]
+	cmp <(client dd if="$MNT/sources/bm0002/instances/torn/disk" bs=4096 \
+		conv=noerror,sync status=none 2>/dev/null | head -c 2M) \
+		<(head -c 2M "$BACKUP/$NOVA/$TORN/disk")
+	cmp <(client dd if="$MNT/sources/bm0002/instances/torn/disk" bs=4096 \
+		skip=513 status=none) \
+		<(tail -c +$((513 * 4096 + 1)) "$BACKUP/$NOVA/$TORN/disk")
+	same torn "$TORN"
+	ends
+}
+
 @test "no verb waits for a host that hangs" {
 	mount_it
 	client head -c 4096 "$MNT/instances/torn/disk" >/dev/null

@@ -212,6 +212,8 @@ static void a_deadline_is_the_sources_or_the_sites(void **state)
 	assert_int_equal(deadline_of(1), 100);
 	add(RFS_DAMAGED, "/c,deadline=3s");
 	assert_int_equal(deadline_of(2), 3000);
+	add(RFS_BACKUP, "/d,deadline=4s");
+	assert_int_equal(deadline_of(3), 4000);
 }
 
 static void a_wrong_deadline_is_refused(void **state)
@@ -231,10 +233,6 @@ static void a_wrong_deadline_is_refused(void **state)
 			 wrong[i]);
 		expect_refused(text, "bm0002.conf:2", "deadline: ");
 	}
-	expect_refused("[source a]\nkind = backup\nroot = /a\ndeadline = 2s\n",
-		       ":1", "only a damaged source");
-	expect_refused("[source a]\nkind = live\nroot = /a\ndeadline = 2s\n",
-		       ":1", "only a damaged source");
 }
 
 static void tables_are_placed(void **state)
