@@ -73,6 +73,7 @@ int rfs_fetching_file(struct rfs_opener *op, const struct rfs_disk *disk,
 	as_it_lies = *copy;
 	as_it_lies.format = RFS_FORMAT_RAW;
 	as_it_lies.packing = RFS_PACKED_NOT;
+	as_it_lies.mapfile = NULL; /* the plan keeps to it */
 	if (path && copy->place != RFS_IN_ROOT)
 		return rfs_fail(err, EINVAL,
 				"%s: is a volume, which stands on no other "
@@ -232,8 +233,11 @@ static int plan(struct rfs_fetching *f, struct rfs_reader *disk,
 		r = add_guest(f->fetch, disk,
 			      rfs_range(0, rfs_reader_size(disk)),
 			      RFS_FETCH_REST, err);
+	/* What ddrescue did not copy is nothing but zeros. */
 	if (r == 0)
-		r = rfs_fetch_add_rest(f->fetch, !f->order.used_only, err);
+		r = rfs_fetch_add_rest(
+			f->fetch, !f->order.used_only && !f->copy->mapfile,
+			err);
 	return r;
 }
 

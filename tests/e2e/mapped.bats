@@ -38,6 +38,7 @@ setup()
 teardown()
 {
 	rescue_umount "$W"
+	[[ ! -d $W/disk ]] || disk_stop "$W/disk"
 }
 
 # volume [ENDING]: the image as a volume's backup, its map beside it.
@@ -234,4 +235,37 @@ check()
 	rm -rf "$W/state"
 	rescue_mount "$W"
 	run ! client dd if="$MNT/instances/torn/disk" of=/dev/null count=1
+}
+
+# The image lies on a disk that fails itself: what was not copied is zeros in it,
+# and no reason to ask that disk.
+@test "a fetch of such an image asks for what was copied, and for nothing else" {
+	volume
+	truncate -s 16M "$W/lv/$VOL.img"
+	disk_start "$W/disk" "$W/lv/$VOL.img" /dev/null
+	mv "$W/lv/$VOL.img" "$W/copied.img"
+	ln -s "$DISK" "$W/lv/$VOL.img"
+	cat >"$W/site.conf" <<-EOT
+	[site]
+	state = $W/state
+	[source bm]
+	kind = damaged
+	volumes = $W/lv
+	EOT
+	"$RESCUEFS" fetch "$W/site.conf" --json "$VOL" >"$W/fetch"
+	tail -1 "$W/fetch" | jq -e --argjson lost "$(wc -l <"$T/lost")" \
+		'.pass == "done" and .bad == 0 and .untried == 0 and
+		.rescued == 8388608 - 512 * $lost'
+	python3 - "$W/disk/counts" "$T/lost" <<-'EOT'
+	import struct, sys
+	counts = open(sys.argv[1], "rb").read()
+	lost = {int(line) for line in open(sys.argv[2])}
+	for at in range(16384):
+	    n, = struct.unpack_from("<I", counts, 4 * at)
+	    assert n == 0 if at in lost else n >= 1, (at, n)
+	EOT
+	MNT=$W/rescue
+	mkdir "$MNT"
+	mount_site
+	check "$MNT/volumes/$VOL"
 }
