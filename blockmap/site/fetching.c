@@ -235,9 +235,9 @@ static int plan(struct rfs_fetching *f, struct rfs_reader *disk,
 			      RFS_FETCH_REST, err);
 	/* What ddrescue did not copy is nothing but zeros. */
 	if (r == 0)
-		r = rfs_fetch_add_rest(
-			f->fetch, !f->order.used_only && !f->copy->mapfile,
-			err);
+		r = rfs_fetch_add_rest(f->fetch,
+				       !f->order.used_only && !f->copy->mapfile,
+				       err);
 	return r;
 }
 
