@@ -226,14 +226,14 @@ is_begun()
 # What random reads cost in room: one part in a hundred of what they can reach.
 # Noise, which an index cannot be made smaller for.
 @test "the index of a gzip file is a hundredth of the data at the most" {
-	local size=$((64 << 20)) kept
+	local size=$((64 << 20)) room
 
 	seeded_bytes large "$size" | pigz -1 >"$DIR/disk.gz"
 	rescue_mount "$W"
 	[[ $(stat -c %s "$MNT/instances/kept/disk") -eq $size ]]
-	kept=$(find "$STATE/data" -type f -printf '%s\n' |
+	room=$(find "$STATE/data" -type f -printf '%s\n' |
 		awk '{ n += $1 } END { print n }')
-	((kept > 0 && kept * 100 <= size))
+	((room > 0 && room * 100 <= size))
 }
 
 @test "the end of the mount does not wait for an index that is being built" {
