@@ -84,7 +84,7 @@ void rfs_fetch_free(struct rfs_fetch *f)
 void rfs_fetch_stop(struct rfs_fetch *f)
 {
 	pthread_mutex_lock(&f->lock);
-	f->stops = true;
+	atomic_store(&f->stops, true);
 	pthread_cond_broadcast(&f->stopped);
 	pthread_mutex_unlock(&f->lock);
 }
@@ -229,37 +229,34 @@ int rfs_fetch_collect(struct rfs_fetch *f, const struct rfs_fetch_part *part,
  * Requests.
  */
 
-/* Waits while the source is set aside. */
+static bool is_stopped(struct rfs_fetch *f)
+{
+	return atomic_load(&f->stops);
+}
+
+/* Waits while the source is set aside; or a little, as what reads it died. */
 static int wait_for_source(struct rfs_fetch *f, struct rfs_rescue *r,
 			   struct rfs_error *err)
 {
 	struct rfs_worker_counts counts;
 	struct timespec until;
-	bool stops;
+	int64_t nap;
 
 	rfs_worker_counts(r->worker, &counts);
-	if (counts.aside_ns > NAP_NS || counts.aside_ns <= 0)
-		counts.aside_ns = NAP_NS;
+	nap = counts.background_aside_ns;
+	/* If it was not the pause, it may fail so for ever. */
+	f->misses += nap <= 0;
+	if (f->misses >= MISSES_MAX - 1 && nap <= 0)
+		return -ETIMEDOUT; /* one more for rfs_fetch_ask */
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += counts.aside_ns;
+	until.tv_nsec += nap > 0 && nap < NAP_NS ? nap : NAP_NS;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&f->lock);
-	if (!f->stops)
+	if (!is_stopped(f))
 		pthread_cond_timedwait(&f->stopped, &f->lock, &until);
-	stops = f->stops;
 	pthread_mutex_unlock(&f->lock);
-	return stops ? rfs_fail(err, EINTR, "stopped") : 0;
-}
-
-static bool is_stopped(struct rfs_fetch *f)
-{
-	bool stops;
-
-	pthread_mutex_lock(&f->lock);
-	stops = f->stops;
-	pthread_mutex_unlock(&f->lock);
-	return stops;
+	return is_stopped(f) ? rfs_fail(err, EINTR, "stopped") : 0;
 }
 
 static int give_up(const struct rfs_fetch *f, const struct rfs_rescue *r,
@@ -318,6 +315,7 @@ static ssize_t ask_source(struct rfs_fetch *f, struct rfs_rescue *r,
 		if (f->patience_ns)
 			patience.left_ns = f->patience_ns;
 		patience.background = true;
+		patience.stops = &f->stops;
 		n = rfs_rescue_ask_begin(&slot->asking, r, range, seen, way,
 					 slot->buf, true, &patience);
 		if (n >= 0 && (uint64_t)n >= there)
@@ -556,7 +554,7 @@ void rfs_fetch_progress(struct rfs_fetch *f, struct rfs_fetch_progress *ret)
 		snprintf(ret->file, sizeof(ret->file), "%s",
 			 rfs_rescue_name(f->items[at].rescue));
 		rfs_worker_counts(f->items[at].rescue->worker, &counts);
-		ret->aside_ns = counts.aside_ns;
+		ret->aside_ns = counts.background_aside_ns;
 	}
 	pthread_mutex_unlock(&f->lock);
 }

@@ -50,10 +50,10 @@ int rfs_fetch_putter_init(struct rfs_fetch *f, struct rfs_error *err);
 void rfs_fetch_putter_fini(struct rfs_fetch *f);
 
 struct rfs_fetch {
-	pthread_mutex_t lock;	/* guards 'stops', and items and their tiers as
-				   said above */
-	pthread_cond_t stopped; /* 'stops' was set */
-	bool stops;
+	pthread_mutex_t lock; /* guards items and their tiers as said above */
+	pthread_cond_t
+		stopped; /* 'stops' was set, which is with the lock held */
+	atomic_bool stops;
 	struct rfs_fetch_part *items;
 	size_t count;
 	size_t room;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "core/cleanup.h"
 #include "core/state_store.h"
@@ -223,6 +224,17 @@ static int open_file(struct rfs_rescue *r, int fd, struct rfs_error *err)
 	return rfs_worker_file_new(r->worker, fd, &r->file, err);
 }
 
+static void init_locks(struct rfs_rescue *r)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&r->landed, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 static void free_parts(struct rfs_rescue *r)
 {
 	free(r->object);
@@ -250,8 +262,7 @@ static int make(const struct rfs_rescue_config *config, int fd,
 	r->origin = config->origin;
 	r->identity = *identity;
 	r->mode = config->store;
-	pthread_mutex_init(&r->lock, NULL);
-	pthread_cond_init(&r->landed, NULL);
+	init_locks(r);
 	r->object = strdup(config->object);
 	r->name = strdup(config->name);
 	e = r->object && r->name ? take_measures(r, st, err)

@@ -6,10 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 
 #include "core/cleanup.h"
 #include "readers/device.h"
 #include "readers/rescue_parts.h"
+
+/* How often those who wait for another's request look how it stands with it. */
+#define LOOK_NS INT64_C(50000000)
 
 bool rfs_rescue_is_away(int r)
 {
@@ -27,29 +31,87 @@ bool rfs_rescue_is_away(int r)
 	}
 }
 
-/* Waits for whoever asks for any of it; true if there was nobody, and then it
- * is ours. */
-static bool take_off(struct rfs_rescue *r, struct rfs_flight *mine)
+static int64_t now_ns(void)
 {
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* With the lock held, as the next. */
+static struct rfs_flight *find_flight(const struct rfs_rescue *r,
+				      struct rfs_range range)
+{
+	struct rfs_flight *f = r->flights;
+
+	while (f && !rfs_range_cut(f->range, range).len)
+		f = f->next;
+	return f;
+}
+
+/* Waits for a while, up to 'most_ns' after the medium was given the request: 0,
+ * or -EINPROGRESS: that time is over, or -ETIMEDOUT: we are to stop. */
+static int await(struct rfs_rescue *r, struct rfs_flight *f, int64_t most_ns,
+		 struct rfs_patience *patience)
+{
+	int64_t now = now_ns(), began = atomic_load(&f->ticket.began_ns);
+	int64_t until = now + LOOK_NS, end = INT64_MAX;
+	struct timespec ts;
+
+	if (patience->stops && atomic_load(patience->stops))
+		return -ETIMEDOUT;
+	if (!patience->background) {
+		/* Nobody in the background is to wait for others meanwhile. */
+		atomic_store(&f->ticket.is_lifted, true);
+		end = began ? began + most_ns : INT64_MAX;
+	}
+	if (end <= now)
+		return -EINPROGRESS;
+	until = until < end ? until : end;
+	ts = (struct timespec){ until / 1000000000, until % 1000000000 };
+	pthread_cond_timedwait(&r->landed, &r->lock, &ts);
+	patience->left_ns -= began ? now_ns() - now : 0;
+	return 0;
+}
+
+/* Waits for whoever asks for any of it.  0: there was nobody, and then it is
+ * ours.  -EAGAIN: there was, or why no longer was waited. */
+static int take_off(struct rfs_rescue *r, struct rfs_flight *mine,
+		    struct rfs_patience *patience)
+{
+	int64_t most_ns = patience->left_ns;
 	struct rfs_flight *f;
-	bool waited = false;
+	int e = 0;
 
 	pthread_mutex_lock(&r->lock);
-	for (f = r->flights; f;) {
-		if (!rfs_range_cut(f->range, mine->range).len) {
-			f = f->next;
-			continue;
-		}
-		waited = true;
-		pthread_cond_wait(&r->landed, &r->lock);
-		f = r->flights;
+	while ((f = find_flight(r, mine->range)) && (e == 0 || e == -EAGAIN)) {
+		e = await(r, f, most_ns, patience);
+		e = e ? e : -EAGAIN;
 	}
-	if (!waited) {
+	if (e == 0) {
 		mine->next = r->flights;
 		r->flights = mine;
 	}
 	pthread_mutex_unlock(&r->lock);
-	return !waited;
+	return e;
+}
+
+struct rfs_range rfs_rescue_cut_at_flights(struct rfs_rescue *r,
+					   struct rfs_range range)
+{
+	struct rfs_range cut;
+
+	pthread_mutex_lock(&r->lock);
+	for (const struct rfs_flight *f = r->flights; f; f = f->next) {
+		cut = rfs_range_cut(f->range, range);
+		if (cut.len && cut.off > range.off)
+			range = rfs_range_to(range.off, cut.off);
+		else if (cut.len)
+			range = cut;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return range;
 }
 
 static void land(struct rfs_rescue *r, const struct rfs_flight *mine)
@@ -162,8 +224,11 @@ static void note_failure(struct rfs_rescue *r, struct rfs_range range,
 	if (n == -ETIMEDOUT && patience->left_ns <= 0) {
 		rfs_rescue_set(r, range, RFS_RESCUE_LATE, NULL);
 		atomic_store(&r->expects, true);
+	} else if (n == -ETIMEDOUT) {
+		/* It was told to stop, perhaps with the request under way. */
+		atomic_store(&r->expects, true);
 	} else if ((n > 0 && !is_gone(r)) ||
-		   (n < 0 && rfs_medium_failed((int)-n) && n != -ETIMEDOUT)) {
+		   (n < 0 && rfs_medium_failed((int)-n))) {
 		rfs_rescue_set(r, rfs_rescue_failed_part(r, range, way, n),
 			       unit > rfs_rescue_granule(r) ? RFS_RESCUE_NEAR
 							    : RFS_RESCUE_BAD,
@@ -176,15 +241,22 @@ ssize_t rfs_rescue_ask_begin(struct rfs_rescue_asking *a, struct rfs_rescue *r,
 			     struct rfs_rescue_way way, void *buf, bool keep,
 			     struct rfs_patience *patience)
 {
+	int e;
+
 	*a = (struct rfs_rescue_asking){ .r = r,
-					 .flight = { range, NULL },
+					 .flight = { .range = range },
 					 .way = way,
 					 .keep = keep,
 					 .n = -EAGAIN };
 	seen.range = rfs_range_cut(seen.range, range);
-	a->is_flying = take_off(r, &a->flight);
-	if (a->is_flying && is_as_seen(r, seen))
+	e = take_off(r, &a->flight, patience);
+	a->is_flying = e == 0;
+	patience->ticket = &a->flight.ticket;
+	if (e < 0)
+		a->n = e;
+	else if (is_as_seen(r, seen))
 		a->n = ask_in_granules(r, range, way, buf, patience);
+	patience->ticket = NULL;
 	a->left = *patience;
 	return a->n;
 }
@@ -226,15 +298,13 @@ void rfs_rescue_harvest(struct rfs_rescue *r)
 	uint64_t off;
 	ssize_t n;
 
-	if (!atomic_load(&r->expects))
+	/* Forgotten before it is looked: what is late since counts. */
+	if (!atomic_exchange(&r->expects, false))
 		return;
 	buf = malloc(RFS_WORKER_ROOM);
-	if (!buf)
-		return;
-	n = rfs_worker_late(r->file, buf, &off);
+	n = buf ? rfs_worker_late(r->file, buf, &off) : -EAGAIN;
 	if (n == -EAGAIN)
-		return;
-	atomic_store(&r->expects, false);
+		atomic_store(&r->expects, true);
 	if (n > 0)
 		take_in(r, rfs_range(off, (uint64_t)n), buf, false);
 }

@@ -16,6 +16,7 @@
 struct rfs_flight {
 	struct rfs_range range;
 	struct rfs_flight *next;
+	struct rfs_ticket ticket;
 };
 
 struct rfs_rescue {
@@ -45,8 +46,8 @@ struct rfs_rescue {
 	atomic_bool expects;	 /* a late answer may come */
 	atomic_bool said_full;
 
-	pthread_mutex_t lock; /* guards flights */
-	pthread_cond_t landed;
+	pthread_mutex_t lock;  /* guards flights */
+	pthread_cond_t landed; /* by CLOCK_MONOTONIC */
 	struct rfs_flight *flights;
 };
 
@@ -61,7 +62,10 @@ struct rfs_rescue_way {
 
 /* One request to the medium for the whole granules of 'range'; 'seen' is what
  * was known of it when the caller looked.  -EAGAIN: the medium was not asked, as
- * that has changed, or someone else was asking (and has been waited for).
+ * that has changed, or someone else was asking (and has been waited for).  -EINPROGRESS:
+ * someone else is asking still, and the medium has had his request for as long as
+ * there is patience; not in the background, which waits for others until it is
+ * told to stop.
  *
  * Returns the bytes delivered into 'buf', or a negative errno.  When it returns,
  * what was delivered is kept, where it is to be kept or 'keep' is set, and what
@@ -88,6 +92,11 @@ ssize_t rfs_rescue_ask_begin(struct rfs_rescue_asking *a, struct rfs_rescue *r,
 			     struct rfs_rescue_way way, void *buf, bool keep,
 			     struct rfs_patience *patience);
 void rfs_rescue_ask_end(struct rfs_rescue_asking *a, const void *buf);
+
+/* The first part of 'range' that is all of it in someone's request, or in
+ * nobody's, as it is now. */
+struct rfs_range rfs_rescue_cut_at_flights(struct rfs_rescue *r,
+					   struct rfs_range range);
 
 /* The unit of a request that failed, from the last good granule before the
  * error on: 'n' is what the request brought, or why it failed. */

@@ -81,7 +81,8 @@ static struct rfs_range next_piece(struct job *j, struct rfs_run run)
 	if ((run.value != RFS_RESCUE_NOT && run.value != RFS_RESCUE_NEAR) ||
 	    len < granule)
 		len = granule;
-	return rfs_range(all.off, all.len < len ? all.len : len);
+	all.len = all.len < len ? all.len : len;
+	return rfs_rescue_cut_at_flights(j->r, all);
 }
 
 /* Where the bytes of a request go: straight to where they belong, if none of
@@ -122,10 +123,17 @@ static ssize_t ask(struct job *j, struct rfs_range piece, struct rfs_run seen,
 }
 
 /* It got no answer.  If the medium has it, it is not waited for again; what
- * comes in the end is taken in (rfs_rescue_harvest). */
+ * comes in the end is taken in (rfs_rescue_harvest).  The next begin small: all
+ * of one that is late is. */
 static int no_answer(struct job *j, struct rfs_range piece, ssize_t n,
 		     const struct rfs_patience *patience)
 {
+	j->near = rfs_rescue_granule(j->r);
+	atomic_store(&j->r->medium.step, RFS_MEDIUM_STEP);
+	if (n == -EINPROGRESS)
+		return give_up_late(j, piece,
+				    "are being asked for, and were not "
+				    "delivered within the deadline");
 	if (n == -ETIMEDOUT && patience->left_ns <= 0) {
 		j->learned = true;
 		return give_up_late(j, piece,
@@ -202,7 +210,8 @@ static int read_medium(struct job *j, struct rfs_run run, uint64_t *ret_end)
 		return give_up(j, rfs_range_to(piece.off, *ret_end),
 			       "are not there: the file has become shorter");
 	}
-	if (n == -ETIMEDOUT || rfs_rescue_is_away((int)n)) {
+	if (n == -ETIMEDOUT || n == -EINPROGRESS ||
+	    rfs_rescue_is_away((int)n)) {
 		*ret_end = rfs_range_end(piece);
 		return no_answer(j, piece, n, &patience);
 	}

@@ -2,8 +2,13 @@
 /*
  * Those who ask stand in a queue; the one whose turn it is talks to the child
  * with the lock released, so that the others can look at the clock.  While a
- * request is with the child 'began_ns' is its begin, and whoever waits for its
+ * request is with a child 'began_ns' is its begin, and whoever waits for its
  * turn in the foreground waits no longer than the deadline from there on.
+ *
+ * Foreground and background have a child and pauses each: what the background
+ * finds to hang is left to its own child, and the foreground goes on with the
+ * other.  Both are at work at once only when the background's request has
+ * outlived the foreground's deadline.
  */
 #include "readers/worker.h"
 
@@ -13,33 +18,49 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/range.h"
 #include "readers/worker_child.h"
 
 #define STUCK_MAX 4u
+#define STUCK_BACKGROUND                                                       \
+	2u /* so many of them, and no more, are its own doing */
 #define PAUSE_NS  INT64_C(1000000000) /* the first; it doubles up to */
 #define PAUSE_MAX INT64_C(60000000000)
+/* How often the background looks whether it is to stop. */
+#define SLICE_NS INT64_C(50000000)
+/* What a request that is under way is given then. */
+#define GRACE_NS INT64_C(1500000000)
 
-/* One who waits for its turn. */
+/* One who waits for its turn, or has it. */
 struct waiter {
 	struct waiter *next;
-	bool background;
+	bool background, has_turn;
+	const struct rfs_ticket *ticket; /* may be NULL */
 };
+
+/* A child, for those of one kind. */
+struct lane {
+	struct rfs_child child;
+	bool is_busy;
+	int64_t began_ns;
+	int64_t aside_until, pause_ns;
+	bool is_late; /* the child has a request that nobody waits for */
+	enum rfs_child_op late_op;
+	struct rfs_worker_file *late_file; /* whose; NULL: of no file */
+	struct rfs_range late_range;
+};
+
+enum { FOREGROUND, BACKGROUND, LANES };
 
 struct rfs_worker {
 	char *name;
 	int64_t deadline_ns;
-	pthread_mutex_t lock;	/* guards all below, but for the child while
-				   'is_busy': it is the one's who made it so */
+	pthread_mutex_t lock;	/* guards all below, but for a lane's child
+				   while it 'is_busy': it is the one's who made
+				   it so */
 	pthread_cond_t changed; /* the queue, is_busy or aside_until */
 	struct waiter *queue;
-	bool is_busy;
-	int64_t began_ns;
-	int64_t aside_until, pause_ns;
-	struct rfs_child child;
-	bool is_late; /* the child has a request that nobody waits for */
-	enum rfs_child_op late_op;
-	struct rfs_worker_file *late_file; /* whose; NULL: of no file */
-	uint64_t late_off;
+	struct lane lanes[LANES];
 	pid_t stuck[STUCK_MAX]; /* ended, and not gone yet; 0: free */
 	struct rfs_worker_counts counts;
 };
@@ -76,7 +97,8 @@ int rfs_worker_new(const char *name, unsigned int deadline_ms,
 		return rfs_no_memory(err);
 	}
 	w->deadline_ns = (int64_t)deadline_ms * 1000000;
-	w->pause_ns = PAUSE_NS;
+	for (int i = 0; i < LANES; i++)
+		w->lanes[i].pause_ns = PAUSE_NS;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -86,15 +108,21 @@ int rfs_worker_new(const char *name, unsigned int deadline_ms,
 	return 0;
 }
 
+static void end_and_reap(struct rfs_child *child)
+{
+	pid_t pid = child->pid;
+
+	rfs_child_end(child);
+	if (pid)
+		rfs_child_reap(pid);
+}
+
 void rfs_worker_free(struct rfs_worker *w)
 {
 	if (!w)
 		return;
-	pid_t pid = w->child.pid;
-
-	rfs_child_end(&w->child);
-	if (pid)
-		rfs_child_reap(pid);
+	for (int i = 0; i < LANES; i++)
+		end_and_reap(&w->lanes[i].child);
 	for (size_t i = 0; i < STUCK_MAX; i++)
 		if (w->stuck[i])
 			rfs_child_reap(w->stuck[i]);
@@ -121,16 +149,34 @@ static unsigned int count_stuck(struct rfs_worker *w)
 	return n;
 }
 
+/* Until when one of these is sent on at once: the background by the pauses of
+ * the foreground, too. */
+static int64_t aside_until(const struct rfs_worker *w, bool background)
+{
+	int64_t fore = w->lanes[FOREGROUND].aside_until;
+	int64_t back = w->lanes[BACKGROUND].aside_until;
+
+	return background && back > fore ? back : fore;
+}
+
+static int64_t aside_left(const struct rfs_worker *w, bool background)
+{
+	int64_t left = aside_until(w, background) - now_ns();
+
+	return left > 0 ? left : 0;
+}
+
 void rfs_worker_counts(struct rfs_worker *w, struct rfs_worker_counts *ret)
 {
-	int64_t left;
-
 	pthread_mutex_lock(&w->lock);
 	*ret = w->counts;
-	left = w->aside_until - now_ns();
-	ret->aside_ns = left > 0 ? left : 0;
+	ret->aside_ns = aside_left(w, false);
+	ret->background_aside_ns = aside_left(w, true);
 	ret->stuck = count_stuck(w);
-	ret->pid = w->child.pid;
+	ret->pid = w->lanes[FOREGROUND].child.pid;
+	ret->background_pid = w->lanes[BACKGROUND].child.pid;
+	for (const struct waiter *q = w->queue; q; q = q->next)
+		ret->waiting += !q->has_turn;
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -139,13 +185,14 @@ void rfs_worker_counts(struct rfs_worker *w, struct rfs_worker_counts *ret)
  */
 
 /* What the late request brought goes to its file. */
-static void keep_late(struct rfs_worker *w, int64_t result)
+static void keep_late(struct lane *lane, int64_t result)
 {
-	struct rfs_worker_file *f = w->late_file;
+	struct rfs_worker_file *f = lane->late_file;
 
-	w->is_late = false;
-	w->late_file = NULL;
-	if ((w->late_op == RFS_CHILD_OPEN || w->late_op == RFS_CHILD_REOPEN) &&
+	lane->is_late = false;
+	lane->late_file = NULL;
+	if ((lane->late_op == RFS_CHILD_OPEN ||
+	     lane->late_op == RFS_CHILD_REOPEN) &&
 	    result >= 0)
 		close((int)result);
 	if (!f)
@@ -155,19 +202,22 @@ static void keep_late(struct rfs_worker *w, int64_t result)
 	if (!f->late)
 		return;
 	if (result > 0)
-		memcpy(f->late, rfs_child_bytes(&w->child), (size_t)result);
+		memcpy(f->late, rfs_child_bytes(&lane->child), (size_t)result);
 	f->late_result = (ssize_t)result;
-	f->late_off = w->late_off;
+	f->late_off = lane->late_range.off;
+	if (lane->late_op == RFS_CHILD_PREAD_BACK && result > 0)
+		f->late_off =
+			rfs_range_end(lane->late_range) - (uint64_t)result;
 	f->has_late = true;
 }
 
-static void end_child(struct rfs_worker *w)
+static void end_child(struct rfs_worker *w, struct lane *lane)
 {
-	pid_t pid = w->child.pid;
+	pid_t pid = lane->child.pid;
 
-	rfs_child_end(&w->child);
-	w->is_late = false;
-	w->late_file = NULL;
+	rfs_child_end(&lane->child);
+	lane->is_late = false;
+	lane->late_file = NULL;
 	for (size_t i = 0; i < STUCK_MAX && pid; i++)
 		if (!w->stuck[i]) {
 			w->stuck[i] = pid;
@@ -177,44 +227,47 @@ static void end_child(struct rfs_worker *w)
 }
 
 /* Looks, without waiting, whether the late answer is there. */
-static void look_for_late(struct rfs_worker *w)
+static void look_for_late(struct rfs_worker *w, struct lane *lane)
 {
 	int64_t result;
 	int r;
 
-	if (!w->is_late)
+	if (!lane->is_late)
 		return;
-	r = rfs_child_receive(&w->child, 0, &result);
+	r = rfs_child_receive(&lane->child, 0, &result);
 	if (r == 0)
-		keep_late(w, result);
+		keep_late(lane, result);
 	else if (r == -EPIPE)
-		end_child(w);
+		end_child(w, lane);
 }
 
-static void set_aside(struct rfs_worker *w, int64_t now)
+static void set_aside(struct rfs_worker *w, struct lane *lane)
 {
-	w->counts.missed++;
-	w->aside_until = now + w->pause_ns;
-	w->pause_ns = w->pause_ns < PAUSE_MAX / 2 ? 2 * w->pause_ns : PAUSE_MAX;
+	lane->aside_until = now_ns() + lane->pause_ns;
+	lane->pause_ns =
+		lane->pause_ns < PAUSE_MAX / 2 ? 2 * lane->pause_ns : PAUSE_MAX;
 	pthread_cond_broadcast(&w->changed);
 }
 
 /* A child that can take a request.  -ETIMEDOUT: too many are stuck. */
-static int need_child(struct rfs_worker *w)
+static int need_child(struct rfs_worker *w, struct lane *lane)
 {
+	unsigned int most =
+		lane == &w->lanes[BACKGROUND] ? STUCK_BACKGROUND : STUCK_MAX;
 	int r;
 
-	look_for_late(w);
-	if (w->is_late) {
-		if (count_stuck(w) == STUCK_MAX) {
-			set_aside(w, now_ns());
+	look_for_late(w, lane);
+	if (lane->is_late) {
+		if (count_stuck(w) >= most) {
+			w->counts.missed++;
+			set_aside(w, lane);
 			return -ETIMEDOUT;
 		}
-		end_child(w);
+		end_child(w, lane);
 	}
-	if (w->child.pid)
+	if (lane->child.pid)
 		return 0;
-	r = rfs_child_start(&w->child);
+	r = rfs_child_start(&lane->child);
 	return r == -EAGAIN ? -ENOMEM : r; /* no process more is our own want */
 }
 
@@ -222,14 +275,25 @@ static int need_child(struct rfs_worker *w)
  * The queue.
  */
 
-/* Whose turn it is: the first in the foreground, else the first of all. */
+static bool stands_back(const struct waiter *q)
+{
+	return q->background &&
+	       !(q->ticket && atomic_load(&q->ticket->is_lifted));
+}
+
+/* Whose turn is next: the first in the foreground, else the first of all. */
 static const struct waiter *first_of(const struct waiter *queue)
 {
-	const struct waiter *q = queue;
+	const struct waiter *first = NULL;
 
-	while (q && q->background)
-		q = q->next;
-	return q ? q : queue;
+	for (const struct waiter *q = queue; q; q = q->next) {
+		if (q->has_turn)
+			continue;
+		if (!stands_back(q))
+			return q;
+		first = first ? first : q;
+	}
+	return first;
 }
 
 static void stand_in_queue(struct rfs_worker *w, struct waiter *me)
@@ -258,40 +322,97 @@ static void wait_until(struct rfs_worker *w, int64_t until_ns)
 	pthread_cond_timedwait(&w->changed, &w->lock, &ts);
 }
 
-/* 0: it is our turn.  -ETIMEDOUT: the child does not get on. */
-static int wait_for_turn(struct rfs_worker *w, struct waiter *me)
+/* One request at a time; but one of the background holds up the foreground for
+ * no longer than the deadline. */
+static bool is_turn_of(const struct rfs_worker *w, const struct waiter *me,
+		       int64_t now)
 {
+	const struct lane *back = &w->lanes[BACKGROUND];
+
+	if (w->lanes[FOREGROUND].is_busy || first_of(w->queue) != me)
+		return false;
+	return !back->is_busy ||
+	       (!me->background && back->began_ns + w->deadline_ns <= now);
+}
+
+/* When to look again, or INT64_MAX; 'now' or earlier: the time is over. */
+static int64_t look_again_at(const struct rfs_worker *w,
+			     const struct waiter *me, int64_t now)
+{
+	const struct lane *fore = &w->lanes[FOREGROUND];
+	const struct lane *back = &w->lanes[BACKGROUND];
 	int64_t until;
 
+	if (me->background)
+		return now + SLICE_NS;
+	if (fore->is_busy)
+		return fore->began_ns + w->deadline_ns;
+	if (!back->is_busy)
+		return INT64_MAX;
+	until = back->began_ns + w->deadline_ns;
+	return until > now ? until : now + SLICE_NS; /* others go first */
+}
+
+static bool is_stopped(const struct rfs_patience *patience)
+{
+	return patience->stops && atomic_load(patience->stops);
+}
+
+/* 0: it is our turn.  -ETIMEDOUT: the child does not get on, or we are to
+ * stop. */
+static int wait_for_turn(struct rfs_worker *w, struct waiter *me,
+			 const struct rfs_patience *patience)
+{
+	int64_t until, now;
+
 	for (;;) {
-		if (w->aside_until > now_ns())
+		now = now_ns();
+		if (aside_until(w, me->background) > now ||
+		    is_stopped(patience))
 			return -ETIMEDOUT;
-		if (!w->is_busy && first_of(w->queue) == me)
+		if (is_turn_of(w, me, now))
 			return 0;
-		until = w->began_ns + w->deadline_ns;
-		if (!w->is_busy || me->background)
-			pthread_cond_wait(&w->changed, &w->lock);
-		else if (until <= now_ns())
+		until = look_again_at(w, me, now);
+		if (until <= now)
 			return -ETIMEDOUT;
+		if (until == INT64_MAX)
+			pthread_cond_wait(&w->changed, &w->lock);
 		else
 			wait_until(w, until);
 	}
 }
 
+/* Until when there is patience, as things are. */
+static int64_t end_of(const struct rfs_patience *patience, int64_t began,
+		      int64_t *stopped)
+{
+	int64_t end = began + patience->left_ns;
+
+	if (!is_stopped(patience))
+		return end;
+	if (!*stopped)
+		*stopped = now_ns();
+	return *stopped + GRACE_NS < end ? *stopped + GRACE_NS : end;
+}
+
 /* Sends, and waits as long as there is patience; the lock is not held.  0, or
  * -EAGAIN: too late, or -EPIPE. */
 static int talk(struct rfs_child *child, const struct rfs_child_request *q,
-		int64_t until_ns, int64_t *ret)
+		const struct rfs_patience *patience, int64_t began,
+		int64_t *ret)
 {
-	int64_t left;
+	int64_t left, wait, stopped = 0;
 	int r;
 
 	r = rfs_child_send(child, q);
 	if (r < 0)
 		return r;
 	do {
-		left = until_ns - now_ns();
-		r = rfs_child_receive(child, left > 0 ? left : 0, ret);
+		left = end_of(patience, began, &stopped) - now_ns();
+		wait = left > 0 ? left : 0;
+		if (patience->stops && wait > SLICE_NS)
+			wait = SLICE_NS;
+		r = rfs_child_receive(child, wait, ret);
 	} while (r == -EAGAIN && left > 0);
 	return r;
 }
@@ -305,18 +426,35 @@ static void take_answer(const struct rfs_child *child, enum rfs_child_op op,
 		memcpy(to, rfs_child_bytes(child), bytes);
 }
 
-/* Nobody waits for the child's answer any more. */
-static void leave_late(struct rfs_worker *w, const struct rfs_child_request *q,
-		       struct rfs_worker_file *file)
+static bool is_read(enum rfs_child_op op)
 {
-	w->is_late = true;
-	w->late_op = q->op;
-	w->late_file =
-		q->op == RFS_CHILD_PREAD || q->op == RFS_CHILD_PREAD_SINGLY
-			? file
-			: NULL;
-	w->late_off = q->off;
-	set_aside(w, now_ns());
+	return op == RFS_CHILD_PREAD || op == RFS_CHILD_PREAD_SINGLY ||
+	       op == RFS_CHILD_PREAD_BACK;
+}
+
+/* Nobody waits for the child's answer any more: after the deadline, or as who
+ * asked was told to stop. */
+static void leave_late(struct rfs_worker *w, struct lane *lane,
+		       const struct rfs_child_request *q,
+		       struct rfs_worker_file *file,
+		       struct rfs_patience *patience)
+{
+	lane->is_late = true;
+	lane->late_op = q->op;
+	lane->late_file = is_read(q->op) ? file : NULL;
+	lane->late_range = rfs_range(q->off, q->len);
+	if (patience->left_ns > 0 &&
+	    (!is_stopped(patience) ||
+	     now_ns() - lane->began_ns >= w->deadline_ns))
+		patience->left_ns = 0;
+	w->counts.missed += patience->left_ns <= 0;
+	set_aside(w, lane);
+}
+
+static void tell_begin(struct rfs_patience *patience, int64_t began_ns)
+{
+	if (patience->ticket)
+		atomic_store(&patience->ticket->began_ns, began_ns);
 }
 
 /* The child's part of a request: it is our turn, and the lock is held, but not
@@ -325,28 +463,31 @@ static int ask_child(struct rfs_worker *w, const struct rfs_child_request *q,
 		     struct rfs_worker_file *file, void *to,
 		     struct rfs_patience *patience, int64_t *ret)
 {
+	struct lane *lane =
+		&w->lanes[patience->background ? BACKGROUND : FOREGROUND];
 	int r;
 
-	r = need_child(w);
+	r = need_child(w, lane);
 	if (r < 0)
 		return r;
-	w->is_busy = true;
-	w->began_ns = now_ns();
+	lane->is_busy = true;
+	lane->began_ns = now_ns();
+	tell_begin(patience, lane->began_ns);
 	pthread_mutex_unlock(&w->lock);
-	r = talk(&w->child, q, w->began_ns + patience->left_ns, ret);
+	r = talk(&lane->child, q, patience, lane->began_ns, ret);
 	if (r == 0 && *ret >= 0 && to)
-		take_answer(&w->child, q->op, to, (size_t)*ret);
+		take_answer(&lane->child, q->op, to, (size_t)*ret);
 	pthread_mutex_lock(&w->lock);
-	w->is_busy = false;
-	patience->left_ns -= now_ns() - w->began_ns;
-	if (r == 0)
-		w->pause_ns = PAUSE_NS;
-	else if (r == -EPIPE)
-		end_child(w);
-	else if (r == -EAGAIN)
-		leave_late(w, q, file);
-	if (r == -EAGAIN && patience->left_ns > 0)
-		patience->left_ns = 0;
+	lane->is_busy = false;
+	patience->left_ns -= now_ns() - lane->began_ns;
+	if (r == 0) {
+		lane->pause_ns = PAUSE_NS;
+		tell_begin(patience, 0);
+	} else if (r == -EPIPE) {
+		end_child(w, lane);
+	} else if (r == -EAGAIN) {
+		leave_late(w, lane, q, file, patience);
+	}
 	return r == -EAGAIN ? -ETIMEDOUT : r;
 }
 
@@ -364,6 +505,9 @@ static int64_t serve(struct rfs_worker *w, const struct rfs_child_request *q,
 		r = ask_child(w, q, file, to, patience, &result);
 	if (r == -EPIPE)
 		r = -ETIMEDOUT;
+	if (r == 0 && result == -ETIMEDOUT)
+		result =
+			-EIO; /* the kernel's answer, and not the lack of one */
 	w->counts.errors += r < 0 || result < 0;
 	return r < 0 ? r : result;
 }
@@ -372,16 +516,19 @@ static int64_t request(struct rfs_worker *w, const struct rfs_child_request *q,
 		       struct rfs_worker_file *file, void *to,
 		       struct rfs_patience *patience)
 {
-	struct waiter me = { .background = patience->background };
+	struct waiter me = { .background = patience->background,
+			     .ticket = patience->ticket };
 	int64_t r;
 
 	if (patience->left_ns <= 0)
 		return -ETIMEDOUT;
 	pthread_mutex_lock(&w->lock);
 	stand_in_queue(w, &me);
-	r = wait_for_turn(w, &me);
-	if (r == 0)
+	r = wait_for_turn(w, &me, patience);
+	if (r == 0) {
+		me.has_turn = true;
 		r = serve(w, q, file, to, patience);
+	}
 	leave_queue(w, &me);
 	pthread_mutex_unlock(&w->lock);
 	return r;
@@ -411,8 +558,9 @@ void rfs_worker_file_free(struct rfs_worker_file *f)
 	if (!f)
 		return;
 	pthread_mutex_lock(&f->w->lock);
-	if (f->w->late_file == f)
-		f->w->late_file = NULL;
+	for (int i = 0; i < LANES; i++)
+		if (f->w->lanes[i].late_file == f)
+			f->w->lanes[i].late_file = NULL;
 	pthread_mutex_unlock(&f->w->lock);
 	close(f->fd);
 	free(f->late);
@@ -469,14 +617,26 @@ ssize_t rfs_worker_pread_singly(struct rfs_worker_file *f, void *buf,
 	return request_read(f, &q, buf, patience);
 }
 
+/* Whether a late answer to this file may come still. */
+static bool expects_late(struct rfs_worker *w, const struct rfs_worker_file *f)
+{
+	bool expects = false;
+
+	for (int i = 0; i < LANES; i++) {
+		if (!w->lanes[i].is_busy)
+			look_for_late(w, &w->lanes[i]);
+		expects = expects || w->lanes[i].late_file == f;
+	}
+	return expects;
+}
+
 ssize_t rfs_worker_late(struct rfs_worker_file *f, void *buf, uint64_t *ret_off)
 {
 	struct rfs_worker *w = f->w;
-	ssize_t n = -EAGAIN;
+	ssize_t n;
 
 	pthread_mutex_lock(&w->lock);
-	if (!w->is_busy)
-		look_for_late(w);
+	n = expects_late(w, f) ? -EAGAIN : -ENOENT;
 	if (f->has_late) {
 		n = f->late_result;
 		if (n > 0)

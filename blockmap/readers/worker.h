@@ -17,11 +17,17 @@
  * takes its place (a few at the most), and the next request is tried.  What the
  * late request brings in the end is handed to rfs_worker_late.
  *
+ * The background may have more patience than the deadline, and asks for what
+ * is known to hang.  It has a child of its own, and what it misses sets aside
+ * the background alone: the foreground waits for a request of the background
+ * up to the deadline, and goes on without it then.
+ *
  * Safe from many threads.
  */
 #ifndef RESCUEFS_READERS_WORKER_H
 #define RESCUEFS_READERS_WORKER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,17 +42,34 @@
 
 struct rfs_worker;
 
+/* A request as those see it who wait for what it brings. */
+struct rfs_ticket {
+	/* Set by one of them: it no longer lets the others go first. */
+	atomic_bool is_lifted;
+	/* Since when (CLOCK_MONOTONIC) the child has it and has not answered;
+	 * 0: it waits for its turn, or was answered. */
+	_Atomic int64_t began_ns;
+};
+
 /* Who asks, and how long it may take. */
 struct rfs_patience {
 	int64_t left_ns; /* goes down by the time that each request takes */
 	bool background; /* lets the others go first */
+	/* May be NULL.  When it is set, the request ends within two seconds:
+	 * with -ETIMEDOUT, and 'left_ns' is above 0 if the deadline had not
+	 * passed yet. */
+	const atomic_bool *stops;
+	struct rfs_ticket *ticket; /* may be NULL */
 };
 
 struct rfs_worker_counts {
 	uint64_t reads, bytes, errors, missed; /* 'missed' deadlines */
-	int64_t aside_ns;   /* how much longer it is set aside; 0: it is not */
-	unsigned int stuck; /* children that have not come back */
-	pid_t pid;	    /* of the child that serves; 0: there is none */
+	int64_t aside_ns; /* how much longer it is set aside; 0: it is not */
+	int64_t background_aside_ns; /* the same for the background */
+	unsigned int waiting;	     /* requests that wait for their turn */
+	unsigned int stuck;	     /* children that have not come back */
+	pid_t pid;	      /* of the child that serves; 0: there is none */
+	pid_t background_pid; /* the same for the background */
 };
 
 /* 'name' is the source's, for messages; copied.  The child is started with the
@@ -90,9 +113,9 @@ ssize_t rfs_worker_pread_singly(struct rfs_worker_file *f, void *buf,
 int64_t rfs_worker_seek(struct rfs_worker_file *f, uint64_t off, int whence,
 			struct rfs_patience *patience);
 
-/* What a late pread of this file brought after all, if anything: its offset and
- * bytes, once.  Returns its result as pread would have, or -EAGAIN if there is
- * none.  'buf' holds RFS_WORKER_ROOM bytes. */
+/* What a late read of this file brought after all, if anything: its offset and
+ * bytes, once.  Returns its result as pread would have, or -EAGAIN: it has not
+ * come yet, or -ENOENT: none will.  'buf' holds RFS_WORKER_ROOM bytes. */
 ssize_t rfs_worker_late(struct rfs_worker_file *f, void *buf,
 			uint64_t *ret_off);
 

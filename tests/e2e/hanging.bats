@@ -11,7 +11,7 @@ load lib/small
 
 setup_file()
 {
-	need_disk jq mkfs.ext4 || return
+	need_disk debugfs jq mkfs.ext4 || return
 	export T=$BATS_FILE_TMPDIR/trees
 	mkdir -p "$T"
 	small_site "$T"
@@ -204,6 +204,46 @@ with_backup()
 	cmp <(client dd if="$MNT/sources/bm0002/instances/torn/disk" bs=4096 \
 		skip=513 status=none) \
 		<(tail -c +$((513 * 4096 + 1)) "$BACKUP/$NOVA/$TORN/disk")
+	same torn "$TORN"
+	ends
+}
+
+# fetch_hangs: a fetch of torn in the mount, whose order is gone, and whose first
+# request for one block of the file will not be answered: one that no search for
+# filesystems looks at.
+fetch_hangs()
+{
+	local block pid
+
+	block=$(debugfs -R "bmap /$NOVA/$TORN/disk 700" "$T/host.img" \
+		2>/dev/null)
+	disk_faults "$W" <<<"hang $((block * 4096)) 4096"
+	"$RESCUEFS" fetch --patience 600 "${SITE[@]}" torn/disk \
+		>/dev/null 3>&- 4>&- &
+	pid=$!
+	wait_until 60 was_asked $((block * 4096))
+	kill -KILL "$pid"
+	wait "$pid" || true
+}
+
+was_asked()
+{
+	[ "$(disk_touches "$W" "$1")" -gt 0 ]
+}
+
+# Both its patience and the deadline are longer than 'ends' allows.
+@test "an end waits for no fetch that hangs" {
+	SITE[1]=${SITE[1]/300ms/120s}
+	mount_it
+	client head -c 4096 "$MNT/instances/torn/disk" >/dev/null
+	fetch_hangs
+	ends
+}
+
+# What the fetch is asking for comes from the next source.
+@test "no reader waits for what a fetch is asking for" {
+	mount_it
+	fetch_hangs
 	same torn "$TORN"
 	ends
 }

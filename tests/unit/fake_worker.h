@@ -34,13 +34,19 @@ struct rfs_worker {
 	int64_t slow_ns;	  /* what a request takes */
 	int errnum;		  /* not 0: this is all it says */
 	bool is_aside;
+	bool dies;	       /* the child does, at each request */
+	atomic_bool holds;     /* what the background asks for, for a long time
+			      already */
+	atomic_bool is_held;   /* a request is */
+	atomic_bool is_lifted; /* it was lifted before it was let go */
 	unsigned int requests; /* to the medium */
 	unsigned int joined;   /* of them, those that came with one before */
 	unsigned int asked[FAKE_SECTORS]; /* the first request for it, from 1 */
 	unsigned int got[FAKE_SECTORS];	  /* that which delivered it */
 	void (*each)(struct rfs_worker *w); /* may be NULL: at each request */
-	struct rfs_range late; /* asked for, and not delivered in time */
-	bool late_is_there;    /* it came after all */
+	struct rfs_range late;	 /* asked for, and not delivered in time */
+	bool late_is_there;	 /* it came after all */
+	unsigned int late_looks; /* how often it was looked for */
 };
 
 struct rfs_worker_file {
@@ -69,7 +75,8 @@ struct rfs_patience rfs_worker_patience(const struct rfs_worker *w)
 
 void rfs_worker_counts(struct rfs_worker *w, struct rfs_worker_counts *ret)
 {
-	*ret = (struct rfs_worker_counts){ .aside_ns = w->is_aside };
+	*ret = (struct rfs_worker_counts){ .aside_ns = w->is_aside,
+					   .background_aside_ns = w->is_aside };
 }
 
 int rfs_worker_file_new(struct rfs_worker *w, int fd,
@@ -113,6 +120,18 @@ static ssize_t fake_deliver(struct rfs_worker *w, uint8_t *buf,
 	return (ssize_t)done;
 }
 
+static void fake_hold(struct rfs_worker *w, const struct rfs_patience *patience)
+{
+	while (patience->background && atomic_load(&w->holds)) {
+		atomic_store(&patience->ticket->began_ns, 1);
+		atomic_store(&w->is_held, true);
+		if (atomic_load(&patience->ticket->is_lifted))
+			atomic_store(&w->is_lifted, true);
+		usleep(1000);
+	}
+	atomic_store(&w->is_held, false);
+}
+
 static bool fake_hangs(struct rfs_worker *w, struct rfs_range range)
 {
 	for (uint64_t off = range.off; off < rfs_range_end(range); off += 512)
@@ -132,9 +151,10 @@ ssize_t rfs_worker_pread(struct rfs_worker_file *f, void *buf, size_t len,
 	assert_true(len <= RFS_WORKER_ROOM);
 	assert_int_equal(off % 512, 0);
 	assert_int_equal(len % 512, 0);
+	fake_hold(w, patience);
 	pthread_mutex_lock(&w->lock);
 	memset(buf, 0xee, len);
-	if (w->is_aside) {
+	if (w->is_aside || w->dies) {
 		n = -ETIMEDOUT;
 	} else if (w->errnum) {
 		n = -w->errnum;
@@ -185,9 +205,11 @@ ssize_t rfs_worker_pread_singly(struct rfs_worker_file *f, void *buf,
 ssize_t rfs_worker_late(struct rfs_worker_file *f, void *buf, uint64_t *ret_off)
 {
 	struct rfs_worker *w = f->w;
-	ssize_t n = -EAGAIN;
+	ssize_t n;
 
 	pthread_mutex_lock(&w->lock);
+	w->late_looks++;
+	n = w->late.len ? -EAGAIN : -ENOENT;
 	if (w->late.len && w->late_is_there) {
 		n = fake_deliver(w, buf, w->late);
 		*ret_off = w->late.off;

@@ -323,6 +323,22 @@ static void hangs_for_good(void **state)
 	assert_int_equal(status(10), RFS_RESCUE_DONE);
 }
 
+/* Whatever reads it dies at once, each time: it is not asked for ever. */
+static void the_child_dies(void **state)
+{
+	struct rfs_error err = RFS_ERROR_INIT;
+
+	(void)state;
+	worker.dies = true;
+	add(0, FAKE_SECTORS, RFS_FETCH_REST);
+	alarm(300);
+	assert_int_equal(rfs_fetch_run(fetch, RFS_FETCH_REST, &err),
+			 -ETIMEDOUT);
+	alarm(0);
+	assert_non_null(strstr(err.text, "gave no answer 16 times"));
+	assert_int_equal(status(0), RFS_RESCUE_NOT);
+}
+
 /* What cannot be kept must not be asked for again and again. */
 static void nothing_is_kept(void **state)
 {
@@ -436,6 +452,7 @@ int main(void)
 		TEST(retries),
 		TEST(late),
 		TEST(hangs_for_good),
+		TEST(the_child_dies),
 		TEST(is_away),
 		TEST(nothing_is_kept),
 		TEST(is_shorter),

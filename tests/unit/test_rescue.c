@@ -307,6 +307,99 @@ static void what_comes_late_is_taken_in(void **state)
 	rfs_rescue_unref(r);
 }
 
+/* What nobody waits for is not looked for at each read. */
+static void what_does_not_come_is_forgotten(void **state)
+{
+	struct rfs_ranges bad = { 0 };
+	struct rfs_rescue *r = rescued(RFS_STORE_OFF);
+	struct rfs_reader *rd = reader_of(r);
+	unsigned int looks;
+
+	(void)state;
+	worker.hangs[300] = true;
+	assert_int_equal(read_at(rd, 300 * 512, 512, &bad, NULL), -ETIMEDOUT);
+	looks = worker.late_looks;
+	assert_int_equal(read_at(rd, 0, 512, &bad, NULL), 0);
+	assert_int_equal(worker.late_looks, looks + 1);
+	worker.late.len = 0; /* the child was ended */
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(read_at(rd, 0, 512, &bad, NULL), 0);
+	assert_int_equal(worker.late_looks, looks + 2);
+	rfs_ranges_fini(&bad);
+	rfs_reader_unref(rd);
+	rfs_rescue_unref(r);
+}
+
+/* All of a request that is late is: so the next begin small. */
+static void after_a_miss_requests_are_small(void **state)
+{
+	const uint64_t half = SIZE / 2, last = FAKE_SECTORS - 1;
+	struct rfs_ranges bad = { 0 };
+	struct rfs_rescue *r = rescued(RFS_STORE_OFF);
+	struct rfs_reader *rd = reader_of(r);
+
+	(void)state;
+	assert_int_equal(read_at(rd, 0, half, &bad, NULL), 0);
+	worker.hangs[last] = true;
+	assert_int_equal(read_at(rd, last * 512, 512, &bad, NULL), -ETIMEDOUT);
+	rfs_ranges_clear(&bad);
+	assert_int_equal(read_at(rd, half, half / 2, &bad, NULL), 0);
+	assert_int_not_equal(worker.asked[half / 512],
+			     worker.asked[half / 512 + 255]);
+	rfs_ranges_fini(&bad);
+	rfs_reader_unref(rd);
+	rfs_rescue_unref(r);
+}
+
+static void *ask_behind(void *data)
+{
+	struct rfs_patience patience = { .left_ns = 300 * FAKE_DEADLINE,
+					 .background = true };
+
+	rfs_rescue_try(data, rfs_range(128 * 512, 4096), RFS_RESCUE_NOT,
+		       &patience, NULL);
+	return NULL;
+}
+
+/* What the background waits for, a reader does not, but for the deadline; and it
+ * sees to it that the background does not wait for others. */
+static void who_asks_for_long_holds_up_nobody(void **state)
+{
+	struct rfs_error err = RFS_ERROR_INIT;
+	struct rfs_ranges bad = { 0 };
+	struct rfs_rescue *r;
+	struct rfs_reader *rd;
+	pthread_t thread;
+
+	(void)state;
+	open_state();
+	r = rescued(RFS_STORE_ON);
+	rd = reader_of(r);
+	atomic_store(&worker.holds, true);
+	pthread_create(&thread, NULL, ask_behind, r);
+	while (!atomic_load(&worker.is_held))
+		usleep(1000);
+	alarm(300);
+	assert_int_equal(read_at(rd, 64 * 512, 65536, &bad, &err), -ETIMEDOUT);
+	assert_non_null(strstr(err.text, "within the deadline"));
+	/* And nothing but what it waits for is late. */
+	assert_int_equal(bad.count, 1);
+	assert_int_equal(bad.items[0].off, 128 * 512);
+	assert_int_equal(bad.items[0].len, 4096);
+	while (!atomic_load(&worker.is_lifted))
+		usleep(1000);
+	alarm(0);
+	atomic_store(&worker.holds, false);
+	pthread_join(thread, NULL);
+	/* It came after all. */
+	rfs_ranges_clear(&bad);
+	assert_int_equal(read_at(rd, 64 * 512, 65536, &bad, NULL), 0);
+	assert_int_equal(worker.delivered[128], 1);
+	rfs_ranges_fini(&bad);
+	rfs_reader_unref(rd);
+	rfs_rescue_unref(r);
+}
+
 static void a_source_set_aside_is_not_bad(void **state)
 {
 	struct rfs_ranges bad = { 0 };
@@ -510,6 +603,9 @@ int main(void)
 		T(nothing_beyond_what_is_asked_is_read),
 		T(what_hangs_is_waited_for_once),
 		T(what_comes_late_is_taken_in),
+		T(what_does_not_come_is_forgotten),
+		T(after_a_miss_requests_are_small),
+		T(who_asks_for_long_holds_up_nobody),
 		T(a_source_set_aside_is_not_bad),
 		T(a_slow_read_ends_at_the_deadline),
 		T(auto_begins_at_the_first_error),

@@ -277,7 +277,7 @@ static void a_late_answer_is_not_lost(void **state)
 	assert_int_equal(rfs_worker_late(file, buf, &off), 8192);
 	assert_int_equal(off, 4096);
 	assert_memory_equal(buf, bytes + 4096, 8192);
-	assert_int_equal(rfs_worker_late(file, buf, &off), -EAGAIN);
+	assert_int_equal(rfs_worker_late(file, buf, &off), -ENOENT);
 	/* The same child goes on when the pause is over. */
 	sleep_ms(1100);
 	assert_int_equal(read_some(0, 512), 512);
@@ -299,27 +299,30 @@ static void a_late_answer_goes_to_its_own_file(void **state)
 	assert_int_equal(read_some(4096, 8192), -ETIMEDOUT);
 	kill(pid, SIGCONT);
 	sleep_ms(100);
-	assert_int_equal(rfs_worker_late(other, buf, &off), -EAGAIN);
+	assert_int_equal(rfs_worker_late(other, buf, &off), -ENOENT);
 	assert_int_equal(rfs_worker_late(file, buf, &off), 8192);
 	rfs_worker_file_free(other);
 }
 
-static void pauses_grow(void **state)
+/* Of one that reads from the back the bytes belong to the end. */
+static void a_late_answer_from_the_back_is_not_lost(void **state)
 {
-	struct rfs_worker_counts counts;
+	struct rfs_patience patience = rfs_worker_patience(w);
+	static uint8_t buf[RFS_WORKER_ROOM];
+	uint64_t off = 0;
+	pid_t pid;
 
 	(void)state;
-	stop_child();
-	assert_int_equal(read_some(0, 512), -ETIMEDOUT);
-	sleep_ms(1100);
-	assert_int_equal(read_some(0, 512), 512); /* back to the start */
-	stop_child();
-	assert_int_equal(read_some(0, 512), -ETIMEDOUT);
-	rfs_worker_counts(w, &counts);
-	assert_true(counts.aside_ns <= 1000 * MS);
-	sleep_ms(1100);
-	/* The next one hangs as well. */
-	assert_int_equal(read_some(0, 512), 512);
+	pid = stop_child();
+	assert_int_equal(rfs_worker_pread_singly(file, buf, 8192, 512, true,
+						 4096, &patience),
+			 -ETIMEDOUT);
+	kill(pid, SIGCONT);
+	while (rfs_worker_late(file, buf, &off) == -EAGAIN)
+		sleep_ms(1);
+	assert_int_equal(off, 4096);
+	assert_memory_equal(buf, bytes + 4096, 8192);
+	assert_int_equal(rfs_worker_late(file, buf, &off), -ENOENT);
 }
 
 static void a_killed_child_is_replaced(void **state)
@@ -339,20 +342,25 @@ static void a_killed_child_is_replaced(void **state)
 struct asker {
 	pthread_t thread;
 	bool background;
+	const atomic_bool *stops;
 	int64_t left_ns;
 	ssize_t result;
-	int64_t took;
+	struct rfs_ticket ticket;
+	atomic_bool is_done;
 };
 
 static void *ask(void *data)
 {
 	struct asker *a = data;
-	struct rfs_patience patience = { a->left_ns, a->background };
-	int64_t began = now();
+	struct rfs_patience patience = { .left_ns = a->left_ns,
+					 .background = a->background,
+					 .stops = a->stops,
+					 .ticket = &a->ticket };
 	char buf[512];
 
 	a->result = rfs_worker_pread(file, buf, 512, 0, &patience);
-	a->took = now() - began;
+	a->left_ns = patience.left_ns;
+	atomic_store(&a->is_done, true);
 	return NULL;
 }
 
@@ -375,21 +383,181 @@ static void who_waits_is_sent_on_at_once(void **state)
 	assert_true(now() - began < 4 * DEADLINE * MS);
 }
 
-/* Its own patience is the background's; the foreground does not wait for it. */
+static struct rfs_worker_counts counts_now(void)
+{
+	struct rfs_worker_counts counts;
+
+	rfs_worker_counts(w, &counts);
+	return counts;
+}
+
+/* As set_up made it, but with another deadline. */
+static void set_deadline(unsigned int ms)
+{
+	int fd = dup(rfs_worker_file_fd(file));
+
+	rfs_worker_file_free(file);
+	rfs_worker_free(w);
+	assert_int_equal(rfs_worker_new("bm0002", ms, &w, NULL), 0);
+	assert_int_equal(rfs_worker_file_new(w, fd, &file, NULL), 0);
+}
+
+/* One who has the turn, and keeps it until its child may go on. */
+static pid_t start_stuck(struct asker *a)
+{
+	struct asker first = { .background = a->background,
+			       .left_ns = 60000 * MS };
+	pid_t pid;
+
+	ask(&first);
+	assert_int_equal(first.result, 512);
+	pid = a->background ? counts_now().background_pid : child();
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	pthread_create(&a->thread, NULL, ask, a);
+	while (!atomic_load(&a->ticket.began_ns))
+		sleep_ms(1);
+	return pid;
+}
+
+static void start_waiting(struct asker *a)
+{
+	unsigned int before = counts_now().waiting;
+
+	pthread_create(&a->thread, NULL, ask, a);
+	while (counts_now().waiting == before)
+		sleep_ms(1);
+}
+
+/* Its own patience is the background's; the foreground goes on without it. */
 static void the_background_may_wait_longer(void **state)
 {
-	struct asker slow = { .background = true, .left_ns = 5000 * MS };
+	struct asker slow = { .background = true, .left_ns = 600000 * MS };
 	pid_t pid;
 
 	(void)state;
-	pid = stop_child();
-	pthread_create(&slow.thread, NULL, ask, &slow);
-	sleep_ms(2 * DEADLINE);
-	assert_int_equal(read_some(0, 512), -ETIMEDOUT);
+	pid = start_stuck(&slow);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(read_some(0, 512), 512);
+	assert_int_equal(counts_now().missed, 0);
+	assert_int_equal(counts_now().background_pid, pid);
 	kill(pid, SIGCONT);
 	pthread_join(slow.thread, NULL);
 	assert_int_equal(slow.result, 512);
 	assert_int_equal(read_some(0, 512), 512);
+}
+
+/* What it misses is its own affair. */
+static void the_background_is_set_aside_alone(void **state)
+{
+	struct asker slow = { .background = true, .left_ns = DEADLINE * MS };
+
+	(void)state;
+	start_stuck(&slow);
+	pthread_join(slow.thread, NULL);
+	assert_int_equal(slow.result, -ETIMEDOUT);
+	assert_true(slow.left_ns <= 0);
+	assert_int_equal(counts_now().missed, 1);
+	assert_true(counts_now().background_aside_ns > 0);
+	assert_int_equal(counts_now().aside_ns, 0);
+	assert_int_equal(read_some(0, SIZE), SIZE);
+	/* But not the other way round. */
+	stop_child();
+	assert_int_equal(read_some(0, 512), -ETIMEDOUT);
+	assert_true(counts_now().aside_ns > 0);
+	slow = (struct asker){ .background = true, .left_ns = DEADLINE * MS };
+	ask(&slow);
+	assert_int_equal(slow.result, -ETIMEDOUT);
+	assert_int_equal(slow.left_ns, DEADLINE * MS);
+}
+
+/* Another has the turn; the background's child will hang. */
+static pid_t start_all_stuck(struct asker *holder)
+{
+	struct asker first = { .background = true, .left_ns = 600000 * MS };
+
+	set_deadline(600000);
+	ask(&first);
+	assert_int_equal(first.result, 512);
+	assert_int_equal(kill(counts_now().background_pid, SIGSTOP), 0);
+	alarm(250);
+	return start_stuck(holder);
+}
+
+static void end_all_stuck(struct asker *holder, struct asker *back,
+			  struct asker *fore)
+{
+	kill(counts_now().background_pid, SIGCONT);
+	pthread_join(holder->thread, NULL);
+	pthread_join(back->thread, NULL);
+	pthread_join(fore->thread, NULL);
+	alarm(0);
+	assert_int_equal(holder->result, 512);
+	assert_int_equal(back->result, 512);
+	assert_int_equal(fore->result, 512);
+}
+
+/* If it did not, it would wait for the background's child. */
+static void the_foreground_goes_first(void **state)
+{
+	struct asker holder = { .left_ns = 600000 * MS };
+	struct asker back = { .background = true, .left_ns = 600000 * MS };
+	struct asker fore = { .left_ns = 600000 * MS };
+	pid_t pid;
+
+	(void)state;
+	pid = start_all_stuck(&holder);
+	start_waiting(&back);
+	start_waiting(&fore);
+	kill(pid, SIGCONT);
+	while (!atomic_load(&fore.is_done))
+		sleep_ms(1);
+	end_all_stuck(&holder, &back, &fore);
+}
+
+/* Lifted, as a reader waits for it: then the foreground waits in its turn. */
+static void what_is_lifted_stands_with_the_foreground(void **state)
+{
+	struct asker holder = { .left_ns = 600000 * MS };
+	struct asker back = { .background = true, .left_ns = 600000 * MS };
+	struct asker fore = { .left_ns = 600000 * MS };
+	pid_t pid;
+
+	(void)state;
+	pid = start_all_stuck(&holder);
+	start_waiting(&back);
+	start_waiting(&fore);
+	atomic_store(&back.ticket.is_lifted, true);
+	kill(pid, SIGCONT);
+	while (!atomic_load(&back.ticket.began_ns))
+		sleep_ms(1);
+	assert_int_equal(counts_now().waiting, 1);
+	end_all_stuck(&holder, &back, &fore);
+}
+
+/* Told to stop, it waits neither for the child nor for its turn, and is not
+ * said to have missed a deadline. */
+static void it_can_be_stopped(void **state)
+{
+	atomic_bool stops = false;
+	struct asker a[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		a[i] = (struct asker){ .background = true,
+				       .left_ns = 600000 * MS,
+				       .stops = &stops };
+	set_deadline(300000);
+	start_stuck(&a[0]);
+	start_waiting(&a[1]);
+	alarm(250);
+	atomic_store(&stops, true);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(a[i].thread, NULL);
+		assert_int_equal(a[i].result, -ETIMEDOUT);
+		assert_true(a[i].left_ns > 0);
+	}
+	alarm(0);
+	assert_int_equal(counts_now().missed, 0);
 }
 
 static void *read_a_lot(void *data)
@@ -461,10 +629,14 @@ int main(void)
 		T(another_child_takes_over),
 		T(a_late_answer_is_not_lost),
 		T(a_late_answer_goes_to_its_own_file),
-		T(pauses_grow),
+		T(a_late_answer_from_the_back_is_not_lost),
 		T(a_killed_child_is_replaced),
 		T(who_waits_is_sent_on_at_once),
 		T(the_background_may_wait_longer),
+		T(the_background_is_set_aside_alone),
+		T(the_foreground_goes_first),
+		T(what_is_lifted_stands_with_the_foreground),
+		T(it_can_be_stopped),
 		T(many_read_at_once),
 		T(the_end_waits_for_nothing),
 		T(the_child_keeps_nothing_open),
