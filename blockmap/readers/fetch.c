@@ -198,6 +198,20 @@ int rfs_fetch_add_rest(struct rfs_fetch *f, bool all, struct rfs_error *err)
 	return r;
 }
 
+int rfs_fetch_leave_out(struct rfs_fetch *f, const struct rfs_reader *file,
+			struct rfs_range range, struct rfs_error *err)
+{
+	const struct rfs_rescue *rescue = rfs_rescue_of(file);
+	int r = 0;
+
+	pthread_mutex_lock(&f->lock);
+	for (size_t i = 0; i < f->count && r == 0; i++)
+		if (f->items[i].rescue == rescue)
+			r = rfs_extmap_set(&f->items[i].tiers, range, 0);
+	pthread_mutex_unlock(&f->lock);
+	return r < 0 ? rfs_no_memory(err) : 0;
+}
+
 int rfs_fetch_collect(struct rfs_fetch *f, const struct rfs_fetch_part *part,
 		      enum rfs_fetch_tier tier, enum rfs_rescue_status status,
 		      struct rfs_ranges *out, struct rfs_error *err)

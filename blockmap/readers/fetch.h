@@ -69,6 +69,10 @@ int rfs_fetch_add(struct rfs_fetch *f, struct rfs_reader *file,
  * to be a hole in them. */
 int rfs_fetch_add_rest(struct rfs_fetch *f, bool all, struct rfs_error *err);
 
+/* Nothing of that range of 'file' is asked for, whatever was added. */
+int rfs_fetch_leave_out(struct rfs_fetch *f, const struct rfs_reader *file,
+			struct rfs_range range, struct rfs_error *err);
+
 /* What one of the files has, by the order in which they were added; NULL past
  * the last. */
 struct rfs_rescue *rfs_fetch_file(const struct rfs_fetch *f, size_t index);

@@ -233,11 +233,43 @@ static int plan(struct rfs_fetching *f, struct rfs_reader *disk,
 		r = add_guest(f->fetch, disk,
 			      rfs_range(0, rfs_reader_size(disk)),
 			      RFS_FETCH_REST, err);
-	/* What ddrescue did not copy is nothing but zeros. */
 	if (r == 0)
-		r = rfs_fetch_add_rest(f->fetch,
-				       !f->order.used_only && !f->copy->mapfile,
-				       err);
+		r = rfs_fetch_add_rest(f->fetch, !f->order.used_only, err);
+	return r;
+}
+
+/* What ddrescue did not copy is nothing but zeros in its image. */
+static int leave_out_uncopied(struct rfs_fetching *f, struct rfs_reader *file,
+			      struct rfs_error *err)
+{
+	RFS_CLEANUP_READER struct rfs_reader *copied = NULL;
+	struct rfs_copy as_it_lies = *f->copy;
+	struct rfs_range all = rfs_range(0, rfs_reader_size(file));
+	struct rfs_spots spots = { 0 };
+	uint64_t at = 0;
+	int r;
+
+	if (!f->copy->mapfile)
+		return 0;
+	as_it_lies.format = RFS_FORMAT_RAW;
+	as_it_lies.packing = RFS_PACKED_NOT;
+	r = rfs_opener_copy(f->op, f->disk, &as_it_lies, &copied, err);
+	if (r == 0)
+		r = rfs_reader_spots(copied,
+				     rfs_range(0, rfs_reader_size(copied)),
+				     &spots, err);
+	for (size_t i = 0; i < spots.count && r == 0; i++) {
+		if (spots.items[i].range.off > at)
+			r = rfs_fetch_leave_out(
+				f->fetch, file,
+				rfs_range_to(at, spots.items[i].range.off),
+				err);
+		at = rfs_range_end(spots.items[i].range);
+	}
+	if (r == 0 && at < all.len)
+		r = rfs_fetch_leave_out(f->fetch, file,
+					rfs_range_to(at, all.len), err);
+	rfs_spots_fini(&spots);
 	return r;
 }
 
@@ -296,12 +328,16 @@ static int prepare(struct rfs_fetching *f, struct rfs_error *err)
 	r = open_disk(f, file, &disk, err);
 	if (r == -ETIMEDOUT || rfs_is_own_want(r))
 		return r;
-	if (r < 0)
-		return plan_undecoded(f, file, err);
-	r = add_tables(f->fetch, disk, err);
-	if (r == 0)
-		r = rfs_fetch_run(f->fetch, RFS_FETCH_TABLES, err);
-	return r < 0 ? r : plan(f, disk, err);
+	if (r < 0) {
+		r = plan_undecoded(f, file, err);
+	} else {
+		r = add_tables(f->fetch, disk, err);
+		if (r == 0)
+			r = rfs_fetch_run(f->fetch, RFS_FETCH_TABLES, err);
+		if (r == 0)
+			r = plan(f, disk, err);
+	}
+	return r < 0 ? r : leave_out_uncopied(f, file, err);
 }
 
 static int carry_out(struct rfs_fetching *f, struct rfs_error *err)

@@ -118,8 +118,8 @@ static int open_outside(const struct rfs_copy *copy, struct rfs_error *err)
 
 bool rfs_opener_is_lent(const struct rfs_copy *copy)
 {
-	return copy->source->kind == RFS_DAMAGED || copy->mapfile ||
-	       copy->packing;
+	return copy->source->kind == RFS_DAMAGED || copy->source->worker ||
+	       copy->mapfile || copy->packing;
 }
 
 int rfs_opener_lend(struct rfs_opener *op, const struct rfs_copy *copy,

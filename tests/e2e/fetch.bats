@@ -12,6 +12,7 @@ load lib/mount
 
 MIB=16
 VOL=volume-00000001
+OWN=64 # sectors at its begin that are the filesystem's own, and are spared
 
 setup_file()
 {
@@ -56,7 +57,7 @@ bad_areas()
 	local i at
 
 	for i in {1..12}; do
-		at=$(seeded_number "$RESCUEFS_SEED fetch $i" $((MIB * 2048 - 20)))
+		at=$((OWN + $(seeded_number "$RESCUEFS_SEED fetch $i" $((MIB * 2048 - OWN - 20)))))
 		echo "eio $((at * 512)) $((512 * (1 + i % 9)))"
 	done
 	echo "eio $((5 << 20)) 300000" # longer than a request
@@ -68,7 +69,7 @@ hundred_areas()
 	local i at
 
 	for i in {1..100}; do
-		at=$(seeded_number "$RESCUEFS_SEED area $i" $((MIB * 2048 - 2)))
+		at=$((OWN + $(seeded_number "$RESCUEFS_SEED area $i" $((MIB * 2048 - OWN - 2)))))
 		echo "eio $((at * 512)) $((512 * (1 + i % 2)))"
 	done
 }

@@ -143,16 +143,17 @@ verb()
 	ends
 }
 
-# The same with the sources' parts changed: the copy on the disk is the backup.
+# with_backup DEADLINE: the same with the sources' parts changed: the copy on the
+# disk is the backup.
 with_backup()
 {
 	SITE=(--damaged "$BACKUP,name=sick,host=bm0002"
-		--backup "$BM,deadline=300ms,taken=2013-05-10,name=bm0002,host=bm0002"
+		--backup "$BM,deadline=$1,taken=2013-05-10,name=bm0002,host=bm0002"
 		--state "$W/state")
 }
 
 @test "a backup with a deadline that hangs from the start" {
-	with_backup
+	with_backup 300ms
 	hangs
 	run client "$RESCUEFS" scan "${SITE[@]}"
 	[[ $status -le 3 && $output = *torn* && $output = *kept* ]]
@@ -167,7 +168,7 @@ with_backup()
 }
 
 @test "a backup with a deadline that hangs under a mount: its equals, its own files" {
-	with_backup
+	with_backup 3s
 	mount_it
 	[ "$(missed)" -eq 0 ]
 	hangs
@@ -182,6 +183,7 @@ with_backup()
 	disk_faults "$W" </dev/null
 	wait_until 60 is_back
 	ends
+	with_backup 60s
 	mount_it
 	cmp <(client cat "$MNT/sources/bm0002/instances/torn/disk") \
 		"$BACKUP/$NOVA/$TORN/disk"
@@ -191,7 +193,7 @@ with_backup()
 @test "a backup with a deadline and a bad sector: its page is bad, and no more" {
 	local off
 
-	with_backup
+	with_backup 60s
 	off=$(debugfs -R "bmap /$NOVA/$TORN/disk 512" "$T/host.img" 2>/dev/null)
 	disk_faults "$W" <<<"eio $((off * 4096 + 512)) 512"
 	mount_it
