@@ -489,6 +489,8 @@ static int find(struct finding *f)
 	int r = 0;
 
 	out->size = rfs_reader_size(f->disk);
+	out->healed = rfs_report_healed(f->report);
+	out->guessed = rfs_report_guessed(f->report);
 	for (size_t i = 0; i < f->report->count && r == 0; i++)
 		r = ask(f, &f->report->items[i]);
 	if (r == 0)

@@ -85,6 +85,9 @@ struct rfs_losses {
 	/* Of these, tables that were not read for this answer, as it was asked
 	 * to read nothing new. */
 	uint64_t unread_tables;
+	/* Bytes that are where another copy's tables say, and of these the
+	 * guessed: no losses, if the tables are right. */
+	uint64_t healed, guessed;
 	uint64_t overwritten_lost;
 	uint64_t overwritten_stale;
 	struct rfs_orphans orphans;

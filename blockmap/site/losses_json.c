@@ -138,6 +138,10 @@ static int put_head(struct document *d)
 				  rfs_json_number(l->overwritten_stale), "lost",
 				  rfs_json_number(l->overwritten_lost)));
 	if (r == 0)
+		r = put(d, ",\n  \"healed\": ", rfs_json_number(l->healed));
+	if (r == 0)
+		r = put(d, ",\n  \"guessed\": ", rfs_json_number(l->guessed));
+	if (r == 0)
 		r = put(d, ",\n  \"orphans\": ", rfs_json_orphans(&l->orphans));
 	if (r == 0)
 		r = put(d, ",\n  \"strays\": ", rfs_strays_json(&l->strays));

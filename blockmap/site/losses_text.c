@@ -332,6 +332,23 @@ static void put_overwritten(const struct rfs_losses *losses, FILE *out)
 	}
 }
 
+/* No loss; but whoever weighs the losses should know what hangs on it. */
+static void put_healed(const struct rfs_losses *losses, FILE *out)
+{
+	char text[RFS_FORMAT_ROOM];
+
+	if (losses->healed > losses->guessed) {
+		rfs_format_bytes(losses->healed - losses->guessed, text);
+		fprintf(out, "Healed: %s found by another copy's tables\n",
+			text);
+	}
+	if (losses->guessed) {
+		rfs_format_bytes(losses->guessed, text);
+		fprintf(out, "Guessed: %s behind tables found in the file\n",
+			text);
+	}
+}
+
 static void put_orphans(const struct rfs_orphans *o, FILE *out)
 {
 	char text[RFS_FORMAT_ROOM];
@@ -365,6 +382,7 @@ int rfs_losses_text(const struct rfs_disk *disk,
 	for (int s = RFS_LOSS_LOST; s <= RFS_LOSS_WRONG && r == 0; s++)
 		r = put_sum(losses, (enum rfs_loss_state)s, out, err);
 	put_overwritten(losses, out);
+	put_healed(losses, out);
 	put_orphans(&losses->orphans, out);
 	rfs_strays_text(&losses->strays, "", out);
 	put_unread(losses, name, out);

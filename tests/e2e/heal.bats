@@ -164,9 +164,11 @@ orphans_are_told()
 	client "$RESCUEFS" losses "${site[@]}" --quiet "$ESSEX/disk" \
 		>"$T/said" || [ $? -eq 1 ]
 	grep -q '^Orphans: .* clusters of the damaged image' "$T/said"
+	grep -q "^Healed: .* found by another copy's tables" "$T/said"
 	client "$RESCUEFS" losses "${site[@]}" --quiet --json "$ESSEX/disk" \
 		>"$T/said" || [ $? -eq 1 ]
-	jq -e '.orphans.bytes > 4194304 and .orphans.partial' "$T/said"
+	jq -e '.orphans.bytes > 4194304 and .orphans.partial and
+		.healed > 4194304 and .guessed == 0' "$T/said"
 }
 
 @test "4 KiB of an L2 table lost" {

@@ -428,16 +428,21 @@ certify()
 		-extfile <(echo "$4") -out "$W/$1/$2-cert.pem" 2>/dev/null
 }
 
-# serve_tls [OPTION...]: on a port of localhost, which is left in PORT.
+# serve_tls [OPTION...]: with TLS, on a port of localhost.
 serve_tls()
+{
+	serve_tcp --tls=require --tls-certificates="$W/ours" "$@"
+}
+
+# serve_tcp [OPTION...]: on a port of localhost, which is left in PORT.
+serve_tcp()
 {
 	local try
 
 	for try in {1..20}; do
 		PORT=$((20000 + ($$ * 31 + try * 977 + RANDOM) % 12000))
 		! nbdkit -r -P "$W/server.pid" -i 127.0.0.1 -p "$PORT" \
-			--tls=require --tls-certificates="$W/ours" "$@" \
-			file "$LIVE" 2>"$W/nbdkit.log" 3>&- 4>&- || return 0
+			"$@" file "$LIVE" 2>"$W/nbdkit.log" 3>&- 4>&- || return 0
 	done
 	cat "$W/nbdkit.log"
 	return 1
@@ -462,6 +467,16 @@ without_it()
 	[[ $(<"$W/why") == *"nbds://"*$1* && $(wc -l <"$W/why") -eq 1 ]]
 	rescue_umount "$W"
 	rm -rf "$W/state"
+}
+
+@test "over TCP, by nbd:// and a port" {
+	serve_tcp
+	client "$RESCUEFS" mount --damaged "$BM" --backup "$BACKUP" \
+		--live "nbd://localhost:$PORT/torn,name=live" \
+		--state "$W/state" "$MNT" 3>&- 4>&-
+	now_all "$LIVE"
+	[[ $(getfattr --only-values -n user.rescuefs.sources \
+		"$MNT/instances/torn/disk") == live* ]]
 }
 
 @test "TLS with certificates: the server is verified, and refused if it is another" {
