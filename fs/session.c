@@ -23,6 +23,7 @@
 struct rfs_session {
 	struct rfs_front front; /* has libfuse's session as well */
 	struct rfs_keeper keeper;
+	struct rfs_loop *loop; /* to the end: a signal handler may have it */
 	char *mountpoint;
 	bool is_mounted;
 };
@@ -264,15 +265,13 @@ static void hurry(void *data)
  * the disks. */
 static int serve(struct rfs_session *s, struct rfs_error *err)
 {
-	struct rfs_loop *loop;
-	int r = rfs_loop_new(s->front.se, &loop, err);
+	int r = rfs_loop_new(s->front.se, &s->loop, err);
 
 	if (r < 0)
 		return r;
-	catch_signals(loop);
-	r = rfs_loop_run(loop, hurry, &s->keeper, err);
+	catch_signals(s->loop);
+	r = rfs_loop_run(s->loop, hurry, &s->keeper, err);
 	atomic_store(&signalled, NULL);
-	rfs_loop_free(loop);
 	return r;
 }
 
@@ -298,6 +297,7 @@ void rfs_session_free(struct rfs_session *s)
 	rfs_front_fini(&s->front, log_text, NULL);
 	if (s->front.se)
 		fuse_session_destroy(s->front.se);
+	rfs_loop_free(s->loop);
 	free(s->mountpoint);
 	free(s);
 }
