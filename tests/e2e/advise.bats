@@ -287,6 +287,26 @@ plain_site()
 	nothing_is_left
 }
 
+@test "files that lost their directory: as many as e2fsck puts into lost+found" {
+	local i found
+
+	mkdir -p "$W/tree/dir"
+	for i in {1..7}; do echo "$i" >"$W/tree/dir/$i"; done
+	truncate -s 16M "$W/raw"
+	mkfs.ext4 -q -d "$W/tree" "$W/raw"
+	debugfs -w -R "clri /dir" "$W/raw" 2>/dev/null
+	cp --sparse=always "$W/raw" "$W/mended"
+	plain_site "$W/raw"
+	run --separate-stderr client "$RESCUEFS" advise --json "$W/site.conf" \
+		"$VOL"
+	e2fsck -fy "$W/mended" >/dev/null || true
+	found=$(debugfs -R "ls /lost+found" "$W/mended" 2>/dev/null |
+		grep -o '#[0-9]*' | wc -l)
+	[ "$found" -eq 7 ]
+	[ "$(candidate merged .e2fsck.lost_found)" -eq "$found" ]
+	nothing_is_left
+}
+
 @test "what is no ext filesystem gets the answer by blocks, and says so" {
 	seeded_bytes noext $((4 << 20)) >"$W/raw"
 	plain_site "$W/raw"
