@@ -11,11 +11,12 @@ load lib/small
 
 setup_file()
 {
-	need_disk debugfs jq mkfs.ext4 || return
+	need_disk debugfs jq mkfs.ext4 qemu-img qemu-nbd || return
 	export T=$BATS_FILE_TMPDIR/trees
 	mkdir -p "$T"
 	small_site "$T"
-	mkdir -p "$BM/srv/here" "$BACKUP/srv/here" "$BM/var/volumes"
+	mkdir -p "$BM/srv/here" "$BACKUP/srv/here" "$BM/var/volumes" \
+		"$BM/var/foreign"
 	for i in {1..20}; do
 		echo new >"$BM/srv/here/$i"
 		echo old >"$BACKUP/srv/here/$i"
@@ -23,6 +24,9 @@ setup_file()
 	done
 	echo bm >"$BM/srv/alone"
 	seeded_bytes volume $((1 << 20)) >"$BM/var/volumes/volume-00000007"
+	seeded_bytes foreign $((8 << 20)) >"$T/foreign.raw"
+	qemu-img convert -f raw -O vmdk "$T/foreign.raw" \
+		"$BM/var/foreign/volume-00000008"
 	mkfs.ext4 -q -b 4096 -d "$BM" "$T/host.img" 64M
 	export BACKUP
 }
@@ -207,6 +211,39 @@ with_backup()
 		skip=513 status=none) \
 		<(tail -c +$((513 * 4096 + 1)) "$BACKUP/$NOVA/$TORN/disk")
 	same torn "$TORN"
+	ends
+}
+
+# A volume in a format of VMware's, on a backup.
+with_foreign()
+{
+	cat >"$W/site.conf" <<-EOT
+	[site]
+	state = $W/state
+	[source old]
+	kind = backup
+	host = bm0002
+	volumes = $BM/var/foreign
+	deadline = 1s
+	[disk volume-00000008]
+	format = vmdk
+	EOT
+	SITE=("$W/site.conf")
+}
+
+# QEMU would wait for it for ever, and we for QEMU.
+@test "a foreign image on a backup with a deadline hangs: no reader, no end waits" {
+	local image=$MNT/volumes/volume-00000008
+
+	with_foreign
+	mount_it
+	hangs
+	run client dd if="$image" bs=64k count=1 of=/dev/null
+	[ "$status" -eq 1 ]
+	ends
+	disk_faults "$W" </dev/null
+	mount_it
+	cmp <(client cat "$image") "$T/foreign.raw"
 	ends
 }
 
