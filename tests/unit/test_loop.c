@@ -140,6 +140,7 @@ static int set_up(void **state)
 	strcpy(fs.dir, "/tmp/rescuefs-loop.XXXXXX");
 	assert_non_null(mkdtemp(fs.dir));
 	fs.se = fuse_session_new(&args, &operations, sizeof(operations), NULL);
+	fuse_opt_free_args(&args);
 	assert_non_null(fs.se);
 	if (fuse_session_mount(fs.se, fs.dir) != 0) {
 		fuse_session_destroy(fs.se);
