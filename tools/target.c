@@ -177,6 +177,25 @@ static int scan(struct rfs_target *t, const struct rfs_target_words *words,
 	return r;
 }
 
+/* The state is open before the disks are looked for, as a scan keeps in it what
+ * it reads of a damaged source. */
+static int open_disks(struct rfs_target *t,
+		      const struct rfs_target_words *words, char **names,
+		      size_t n, struct rfs_error *err)
+{
+	int status = RFS_EXIT_FINE;
+
+	if (scan(t, words, err) < 0)
+		status = RFS_EXIT_SOURCE;
+	else if (find_disks(t, words, names, n, err) < 0)
+		status = RFS_EXIT_USE;
+	if (status != RFS_EXIT_FINE) {
+		rfs_state_close_unused(t->state);
+		t->state = NULL;
+	}
+	return status;
+}
+
 int rfs_target_open(struct rfs_target *t, const struct rfs_target_words *words,
 		    struct rfs_error *err)
 {
@@ -197,13 +216,11 @@ int rfs_target_open(struct rfs_target *t, const struct rfs_target_words *words,
 	if (rfs_site_open(&t->site, err) < 0)
 		return RFS_EXIT_SOURCE;
 	status = open_state(t, words, err);
-	if (status != RFS_EXIT_FINE)
-		return status;
-	if (scan(t, words, err) < 0)
-		return RFS_EXIT_SOURCE;
-	if (find_disks(t, words, names, n, err) < 0)
-		return RFS_EXIT_USE;
-	return t->state ? make_opener(t, words, err) : RFS_EXIT_FINE;
+	if (status == RFS_EXIT_FINE)
+		status = open_disks(t, words, names, n, err);
+	if (status == RFS_EXIT_FINE && t->state)
+		status = make_opener(t, words, err);
+	return status;
 }
 
 void rfs_target_close(struct rfs_target *t)

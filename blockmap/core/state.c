@@ -658,13 +658,45 @@ int rfs_state_open(const char *dir, const char *holder, struct rfs_state **ret,
 	return r;
 }
 
+/* False too if that cannot be told. */
+static bool is_empty(struct rfs_state *st)
+{
+	static const char any[] = "SELECT 1 FROM source UNION ALL "
+				  "SELECT 1 FROM object UNION ALL "
+				  "SELECT 1 FROM fact LIMIT 1";
+	sqlite3_stmt *s = NULL;
+	bool is;
+
+	is = sqlite3_prepare_v2(st->db, any, -1, &s, NULL) == SQLITE_OK &&
+	     sqlite3_step(s) == SQLITE_DONE;
+	sqlite3_finalize(s);
+	return is;
+}
+
+static void close_db(struct rfs_state *st)
+{
+	for (int i = 0; i < RFS_ST_COUNT; i++) {
+		sqlite3_finalize(st->statements[i]);
+		st->statements[i] = NULL;
+	}
+	sqlite3_close(st->db);
+	st->db = NULL;
+}
+
+void rfs_state_close_unused(struct rfs_state *st)
+{
+	if (st && st->is_made && is_empty(st)) {
+		close_db(st);
+		rfs_state_remove_dir(st);
+	}
+	rfs_state_close(st);
+}
+
 void rfs_state_close(struct rfs_state *st)
 {
 	if (!st)
 		return;
-	for (int i = 0; i < RFS_ST_COUNT; i++)
-		sqlite3_finalize(st->statements[i]);
-	sqlite3_close(st->db);
+	close_db(st);
 	/* The lock goes last: the next one must find all of it done. */
 	if (st->lock_fd >= 0)
 		close(st->lock_fd);

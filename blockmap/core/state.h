@@ -25,6 +25,9 @@ struct rfs_state;
 int rfs_state_open(const char *dir, const char *holder, struct rfs_state **ret,
 		   struct rfs_error *err);
 void rfs_state_close(struct rfs_state *st);
+/* Closes it too.  A directory that this opening made, and in which nothing was
+ * kept, is taken away: a word that was mistyped leaves none behind. */
+void rfs_state_close_unused(struct rfs_state *st);
 
 /* Writes the holder anew: a daemon has another pid than what opened it. */
 int rfs_state_set_holder(struct rfs_state *st, const char *holder,

@@ -189,8 +189,8 @@ int rfs_state_holder(const char *dir, int *ret_pid, char **ret_holder,
 	return *ret_holder ? 0 : rfs_no_memory(err);
 }
 
-/* Makes one directory, whose name survives a power cut; one that is there is no
- * error.  'path' is as it was when it returns. */
+/* Makes one directory, whose name survives a power cut: 1, or 0 for one that is
+ * there.  'path' is as it was when it returns. */
 static int make_dir(char *path, mode_t mode, struct rfs_error *err)
 {
 	char *slash = strrchr(path, '/');
@@ -203,15 +203,18 @@ static int make_dir(char *path, mode_t mode, struct rfs_error *err)
 					  "state directory %s cannot be made: "
 					  "%s; name another with --state",
 					  path, strerror(errno));
-	if (!slash)
-		return sync_names(AT_FDCWD, ".", err);
+	if (!slash) {
+		r = sync_names(AT_FDCWD, ".", err);
+		return r < 0 ? r : 1;
+	}
 	*slash = '\0';
 	r = sync_names(AT_FDCWD, slash == path ? "/" : path, err);
 	*slash = '/';
-	return r;
+	return r < 0 ? r : 1;
 }
 
-/* Makes the directory and what leads to it, as mkdir -p; ours is 0700. */
+/* Makes the directory and what leads to it, as mkdir -p; ours is 0700.  1 if it
+ * was not there. */
 static int make_dirs(const char *dir, struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *path = strdup(dir);
@@ -222,7 +225,7 @@ static int make_dirs(const char *dir, struct rfs_error *err)
 		return rfs_no_memory(err);
 	while (len > 1 && path[len - 1] == '/')
 		path[--len] = '\0';
-	for (char *p = path + 1; *p && r == 0; p++) {
+	for (char *p = path + 1; *p && r >= 0; p++) {
 		if (*p != '/')
 			continue;
 		*p = '\0';
@@ -238,6 +241,7 @@ int rfs_state_open_dir(struct rfs_state *st, struct rfs_error *err)
 
 	if (r < 0)
 		return r;
+	st->is_made = r > 0;
 	st->dir_fd = open(st->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (st->dir_fd < 0)
 		return rfs_fail(err, errno, "state directory %s: %s", st->dir,
@@ -262,4 +266,13 @@ bool rfs_state_has_data(struct rfs_state *st)
 	else if (fd >= 0)
 		close(fd);
 	return found;
+}
+
+void rfs_state_remove_dir(struct rfs_state *st)
+{
+	/* The database goes first: what is left is then a new directory. */
+	unlinkat(st->dir_fd, "known.db", 0);
+	unlinkat(st->dir_fd, "data", AT_REMOVEDIR);
+	unlinkat(st->dir_fd, "lock", 0);
+	rmdir(st->dir);
 }

@@ -34,6 +34,7 @@ enum rfs_state_statement {
 struct rfs_state {
 	char *dir;
 	int dir_fd;
+	bool is_made; /* the directory, by this opening */
 	int lock_fd;
 	pthread_mutex_t mutex; /* guards all below */
 	sqlite3 *db;
@@ -50,6 +51,9 @@ int rfs_state_take_lock(struct rfs_state *st, const char *holder,
 			struct rfs_error *err);
 /* True if there is anything in data/ that known.db has to speak of. */
 bool rfs_state_has_data(struct rfs_state *st);
+/* The directory and what every state has, while the lock is held.  What else is
+ * in it stays, and the directory with it. */
+void rfs_state_remove_dir(struct rfs_state *st);
 
 /* All of these: with the mutex held. */
 

@@ -154,6 +154,18 @@ scan()
 	[[ $output == usage:* ]]
 }
 
+@test "a mistyped disk leaves no state behind, but what was read of a dying disk" {
+	for verb in map losses advise verify fetch; do
+		run -2 "$RESCUEFS" "$verb" --backup "$BACKUP" \
+			--state "$BATS_TEST_TMPDIR/$verb" nosuch
+		[[ $output == *"nosuch: there is no such "* ]]
+		[ ! -e "$BATS_TEST_TMPDIR/$verb" ]
+	done
+	run -2 "$RESCUEFS" map --damaged "$BM" \
+		--state "$BATS_TEST_TMPDIR/damaged" nosuch
+	[ -s "$BATS_TEST_TMPDIR/damaged/known.db" ]
+}
+
 @test "P1: the sources are as they were" {
 	cmp "$T/digest.damaged" <(digest_tree "$T/bm0002")
 	cmp "$T/digest.backup" <(digest_tree "$T/backup")

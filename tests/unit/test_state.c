@@ -463,6 +463,33 @@ static void a_state_made_anew_is_for_its_owner_only(void **state)
 	rfs_state_close(st);
 }
 
+/* The state is made in a directory below the test's own. */
+static void expect_left(bool makes, bool keeps, bool is_left)
+{
+	struct rfs_state *st;
+	char path[80];
+
+	snprintf(path, sizeof(path), "%s/x", dir);
+	if (!makes)
+		assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(rfs_state_open(path, "map", &st, NULL), 0);
+	if (keeps)
+		assert_int_equal(rfs_state_set_fact(st, "u", "k", "v", NULL),
+				 0);
+	rfs_state_close_unused(st);
+	assert_int_equal(access(path, F_OK), is_left ? 0 : -1);
+	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void what_was_made_for_nothing_goes_again(void **state)
+{
+	(void)state;
+	expect_left(true, false, false);
+	expect_left(true, true, true);
+	expect_left(false, false, true);
+	rfs_state_close_unused(NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -482,6 +509,7 @@ int main(void)
 		TEST(facts_sources_and_data_outlive_it),
 		TEST(many_facts_are_said_at_once),
 		TEST(a_state_made_anew_is_for_its_owner_only),
+		TEST(what_was_made_for_nothing_goes_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
