@@ -743,6 +743,8 @@ static int open_view(struct rfs_opener *op, const struct rfs_disk *disk,
 				"merged view",
 				disk->id);
 	r = rfs_opener_check_host(op, disk, err);
+	if (r == 0 && (op->renews || !take_changed))
+		r = rfs_opener_check_devices(op, disk, op->renews, err);
 	if (r < 0)
 		return r;
 	list = calloc(disk->ncopies + 1, sizeof(*list));

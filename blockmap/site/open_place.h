@@ -47,6 +47,12 @@ void rfs_opener_note_base(struct rfs_opener *op, const struct rfs_chain *link);
 int rfs_opener_check_host(struct rfs_opener *op, const struct rfs_disk *disk,
 			  struct rfs_error *err);
 
+/* The disk's copies that are block devices are those that it was first read from,
+ * as far as the kernel tells; or, where it 'renews', are from now on.  -ESTALE:
+ * one is another device. */
+int rfs_opener_check_devices(struct rfs_opener *op, const struct rfs_disk *disk,
+			     bool renews, struct rfs_error *err);
+
 /* Says in 'copy', a file of a source's tree, which mapfile lies beside it; it is
  * the caller's to free. */
 int rfs_opener_find_map(struct rfs_opener *op, struct rfs_copy *copy,

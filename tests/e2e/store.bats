@@ -96,28 +96,9 @@ three_mounts()
 	[ "$KEPT" -eq 0 ]
 }
 
-# loop_of FILE: makes it the volume; both files' devices are let go in the end.
-loop_of()
+# two_devices KIND: $W/old and $W/new of one size, and a site with such a volume.
+two_devices()
 {
-	local device
-
-	device=$(losetup -r -f --show "$1")
-	echo "$device" >>"$W/loops"
-	ln -sfn "$device" "$W/vg/$VOL"
-}
-
-let_loops_go()
-{
-	local device
-
-	[[ -f $W/loops ]] || return 0
-	while read -r device; do
-		losetup -d "$device"
-	done <"$W/loops"
-	rm "$W/loops"
-}
-
-@test "another device of the same name and size: nothing of the old one is served" {
 	local name
 
 	# What has no block device below (tmpfs, overlay) has no number to tell.
@@ -130,9 +111,13 @@ let_loops_go()
 		[site]
 		state = $W/state
 		[source bm0002]
-		kind = damaged
+		kind = $1
 		volumes = $W/vg
 	EOT
+}
+
+@test "another device of the same name and size: nothing of the old one is served" {
+	two_devices damaged
 	loop_of "$W/old"
 	client "$RESCUEFS" fetch "$W/site.conf" "$VOL"
 	loop_of "$W/new"
@@ -151,6 +136,29 @@ let_loops_go()
 	[[ $output == *"was written to"*"rescuefs reset"* ]]
 	client "$RESCUEFS" refresh --force "$W/site.conf" "$VOL"
 	printf here | dd of="$W/new" bs=1 seek=4096 conv=notrunc status=none
+	volume_mount "$W"
+	client cmp "$IMAGE" "$W/new"
+}
+
+@test "another device of a backup is not taken for the one that was read" {
+	two_devices backup
+	loop_of "$W/old"
+	volume_mount "$W"
+	client cmp "$IMAGE" "$W/old"
+	rescue_umount "$W"
+	loop_of "$W/new"
+	run -3 client "$RESCUEFS" map "$W/site.conf" "$VOL"
+	[[ $output == *"$W/vg/$VOL on bm0002 is another device"*"its loop-inode was "*"'rescuefs refresh'"* ]]
+	volume_mount "$W"
+	run ! client cat "$IMAGE"
+	rescue_umount "$W"
+	# The same one by another name.
+	let_loops_go
+	loop_of "$W/new"
+	loop_of "$W/old"
+	client "$RESCUEFS" map "$W/site.conf" "$VOL"
+	loop_of "$W/new"
+	client "$RESCUEFS" refresh "$W/site.conf" "$VOL"
 	volume_mount "$W"
 	client cmp "$IMAGE" "$W/new"
 }

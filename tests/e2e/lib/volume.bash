@@ -79,6 +79,28 @@ volume_detach()
 	disk_stop "$1/disk"
 }
 
+# loop_of FILE: makes it the volume in $W/vg, as a device of its own;
+# let_loops_go lets all of these go in the end.
+loop_of()
+{
+	local device
+
+	device=$(losetup -r -f --show "$1") || return
+	echo "$device" >>"$W/loops"
+	ln -sfn "$device" "$W/vg/$VOL"
+}
+
+let_loops_go()
+{
+	local device
+
+	[[ -f $W/loops ]] || return 0
+	while read -r device; do
+		losetup -d "$device"
+	done <"$W/loops"
+	rm "$W/loops"
+}
+
 # volume_mount WORK [ARG...]: sets MNT and IMAGE.
 volume_mount()
 {
