@@ -112,6 +112,7 @@ int rfs_verb_status(int argc, char **argv)
 		.options = options,
 		.max_disks = SIZE_MAX,
 		.needs_state = true,
+		.asks_mount = true,
 		.take = take,
 		.run = run,
 		.data = &req,

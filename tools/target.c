@@ -128,25 +128,47 @@ static int use_mount(struct rfs_target *t, char *mountpoint,
 	return RFS_EXIT_BUSY;
 }
 
+/* Sets t->mountpoint if a mount holds the state. */
+static int find_mount(struct rfs_target *t, const char *dir,
+		      struct rfs_error *err)
+{
+	char *holder;
+	int pid;
+
+	if (rfs_state_holder(dir, &pid, &holder, NULL) < 0)
+		return RFS_EXIT_FINE;
+	/* A mount says where it is; another verb does not. */
+	if (holder[0] == '/')
+		return use_mount(t, holder, err);
+	free(holder);
+	return RFS_EXIT_FINE;
+}
+
+/* Before anything of a source is opened: one that hangs is waited for there. */
+static int find_mount_alone(struct rfs_target *t, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *dir = NULL;
+
+	if (rfs_site_state_dir(&t->site, &dir, err) < 0)
+		return RFS_EXIT_USE;
+	return find_mount(t, dir, err);
+}
+
 static int open_state(struct rfs_target *t,
 		      const struct rfs_target_words *words,
 		      struct rfs_error *err)
 {
 	RFS_CLEANUP_FREE char *dir = NULL;
-	char *holder;
-	int pid, r;
+	int r, status;
 
 	r = rfs_place_state(&t->site, NULL, &dir, err);
 	if (r == 0 && words->needs_state)
 		r = check_state(dir, err);
 	if (r < 0)
 		return RFS_EXIT_USE;
-	/* A mount says where it is; another verb does not. */
-	if (rfs_state_holder(dir, &pid, &holder, NULL) == 0) {
-		if (holder[0] == '/')
-			return use_mount(t, holder, err);
-		free(holder);
-	}
+	status = find_mount(t, dir, err);
+	if (status != RFS_EXIT_FINE || t->mountpoint)
+		return status;
 	r = rfs_state_open(dir, words->verb, &t->state, err);
 	if (r < 0)
 		return r == -EBUSY ? RFS_EXIT_BUSY : RFS_EXIT_USE;
@@ -202,7 +224,7 @@ int rfs_target_open(struct rfs_target *t, const struct rfs_target_words *words,
 	bool has_site = begins_with_site(words);
 	char **names = words->words + has_site;
 	size_t n = (size_t)(words->nwords - has_site);
-	int r, status;
+	int r, status = RFS_EXIT_FINE;
 
 	*t = (struct rfs_target){ 0 };
 	rfs_site_init(&t->site);
@@ -213,6 +235,10 @@ int rfs_target_open(struct rfs_target *t, const struct rfs_target_words *words,
 		r = check_count(words, n, err);
 	if (r < 0)
 		return RFS_EXIT_USE;
+	if (words->asks_mount && !n)
+		status = find_mount_alone(t, err);
+	if (status != RFS_EXIT_FINE || t->mountpoint)
+		return status;
 	if (rfs_site_open(&t->site, err) < 0)
 		return RFS_EXIT_SOURCE;
 	status = open_state(t, words, err);

@@ -35,6 +35,8 @@ struct rfs_target_words {
 	bool whole;	  /* an instance's name is all of its disks */
 	bool renews;	  /* what failed of a description is tried again */
 	bool needs_state; /* a directory without one is an error */
+	bool asks_mount;  /* where no disk is named, a mount tells all of it,
+			     and nothing is scanned */
 	bool quiet;	  /* nothing is told of how far a checksum is */
 };
 

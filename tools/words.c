@@ -63,6 +63,7 @@ static int open_and_run(const struct rfs_verb_words *verb,
 		.max_disks = verb->max_disks,
 		.needs_state = verb->needs_state,
 		.whole = verb->whole,
+		.asks_mount = verb->asks_mount,
 		.all = verb->all || (verb->ret_all && *verb->ret_all),
 		.quiet = verb->ret_quiet && *verb->ret_quiet,
 	};

@@ -16,6 +16,8 @@ struct rfs_verb_words {
 	size_t min_disks, max_disks;
 	bool needs_state; /* a directory without one is an error */
 	bool whole;	  /* an instance's name is all of its disks */
+	bool asks_mount;  /* where no disk is named, a mount tells all of it,
+			     and nothing is scanned */
 	/* So many words at the end are no disks, where more than that are
 	 * said; else *ret_tail stays NULL. */
 	size_t tail;

@@ -393,6 +393,22 @@ has_longer_pause()
 	wait_until 60 is_live_again
 }
 
+@test "status beside a mount asks the mount, and no server" {
+	local before
+
+	setsid nbdkit -r -P "$W/server.pid" -U "$SOCK" --filter=log \
+		file "$LIVE" logfile="$W/log" 3>&- 4>&-
+	live torn
+	piece "$MNT/instances/torn/disk" 0 512 >/dev/null
+	before=$(grep -c " Connect " "$W/log")
+	said 0 "connected since "
+	[[ $(grep -c " Connect " "$W/log") -eq $before ]]
+	# Another verb, which has to find its disk, does ask.
+	client "$RESCUEFS" map --damaged "$BM" --backup "$BACKUP" \
+		--live "$(uri torn),name=live" --state "$W/state" torn/disk
+	[[ $(grep -c " Connect " "$W/log") -gt $before ]]
+}
+
 # A server that takes every connection, lets the export be opened, and drops it at
 # the first request; it counts.
 @test "a server that drops whatever it is asked is not tried in a circle" {
