@@ -358,6 +358,23 @@ static void send_queue(struct rfs_nbd_link *link)
 	}
 }
 
+static bool is_over(const struct rfs_nbd_link *link)
+{
+	return nbd_aio_is_dead(link->nbd) == 1 ||
+	       nbd_aio_is_closed(link->nbd) == 1;
+}
+
+/* A call of libnbd goes as far as there are bytes: what a quick server has
+ * answered within one of ours shows in no event. */
+static bool has_got_on(const struct rfs_nbd_link *link)
+{
+	if (!link->nbd || is_over(link))
+		return link->nbd;
+	return link->mood != LINK_UP &&
+	       (nbd_aio_is_negotiating(link->nbd) == 1 ||
+		nbd_aio_is_ready(link->nbd) == 1);
+}
+
 /* How long to sleep, in milliseconds; -1: until woken. */
 static int patience(struct rfs_nbd_link *link)
 {
@@ -383,6 +400,8 @@ static void wait_for_something(struct rfs_nbd_link *link)
 	unsigned int dir = 0;
 	uint64_t drop;
 
+	if (has_got_on(link))
+		return;
 	if (link->nbd) {
 		dir = nbd_aio_get_direction(link->nbd);
 		fds[1].fd = nbd_aio_get_fd(link->nbd);
@@ -424,8 +443,7 @@ static void step(struct rfs_nbd_link *link)
 {
 	if (!link->nbd && link->retry.at_ns <= rfs_nbd_now_ns())
 		begin_connecting(link);
-	if (link->nbd && (nbd_aio_is_dead(link->nbd) == 1 ||
-			  nbd_aio_is_closed(link->nbd) == 1))
+	if (link->nbd && is_over(link))
 		lose_by_libnbd(link);
 	else if (link->nbd && link->mood != LINK_UP)
 		go_on_connecting(link);
