@@ -6,6 +6,7 @@
 
 #include "core/cleanup.h"
 #include "core/vec.h"
+#include "site/open_parts.h"
 
 #define WITNESSES_MAX 8
 

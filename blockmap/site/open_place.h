@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* open_place.h - where copies are, and what goes with them; for open.c only. */
+/* open_place.h - where copies are, and what goes with them; for the files
+ * that open only. */
 #ifndef RESCUEFS_SITE_OPEN_PLACE_H
 #define RESCUEFS_SITE_OPEN_PLACE_H
 
