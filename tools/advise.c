@@ -13,6 +13,7 @@
 #include "ext/ext.h"
 #include "ext/reading.h"
 #include "tools/check.h"
+#include "tools/each_disk.h"
 #include "tools/place.h"
 #include "tools/progress.h"
 #include "tools/verbs.h"
@@ -346,6 +347,7 @@ int rfs_advise(struct rfs_subject *s, bool quick, struct rfs_advice *ret,
 
 struct request {
 	bool json, all, quick;
+	int status; /* the worst that was found */
 };
 
 static const char help[] =
@@ -375,10 +377,10 @@ static const char help[] =
 	"and\n"
 	"--state are those of rescuefs mount.\n";
 
-static int advise_disk(const struct request *req, struct rfs_target *t,
-		       const struct rfs_disk *disk, int *ret_status,
-		       struct rfs_error *err)
+static int advise_disk(void *data, struct rfs_target *t,
+		       const struct rfs_disk *disk, struct rfs_error *err)
 {
+	struct request *req = data;
 	struct rfs_advice advice = { 0 };
 	struct rfs_subject *s;
 	int r = rfs_subject_open(t, disk, &s, err), closed;
@@ -392,7 +394,7 @@ static int advise_disk(const struct request *req, struct rfs_target *t,
 			      : rfs_advice_text(&advice, t->mountpoint, stdout,
 						err);
 	if (r == 0 && (!advice.choice || !advice.choice->is_merged))
-		*ret_status = RFS_EXIT_LOSSES;
+		req->status = RFS_EXIT_LOSSES;
 	rfs_advice_fini(&advice);
 	closed = rfs_subject_close(s, r < 0 ? NULL : err);
 	return r < 0 ? r : closed;
@@ -400,27 +402,14 @@ static int advise_disk(const struct request *req, struct rfs_target *t,
 
 static int run(void *data, struct rfs_target *t)
 {
-	const struct request *req = data;
-	bool is_list = req->json && t->ndisks != 1;
+	struct request *req = data;
 	struct rfs_error err = RFS_ERROR_INIT;
-	int status = RFS_EXIT_FINE, failed = RFS_EXIT_FINE, r = 0;
+	int failed;
 
 	if (rfs_place_scratch(&t->site, &err) < 0)
 		return rfs_complain(&err, RFS_EXIT_USE);
-	if (is_list)
-		fputs("[\n", stdout);
-	for (size_t i = 0; i < t->ndisks && r != -EINTR; i++) {
-		if (i && (is_list || !req->json))
-			fputs(is_list ? ",\n" : "\n", stdout);
-		r = advise_disk(req, t, t->disks[i], &status, &err);
-		if (r < 0)
-			failed = rfs_complain(&err, RFS_EXIT_SOURCE);
-		if (r < 0 && is_list)
-			fputs("null\n", stdout);
-	}
-	if (is_list)
-		fputs("]\n", stdout);
-	return failed ? failed : status;
+	failed = rfs_print_each_disk(t, req->json, advise_disk, req);
+	return failed ? failed : req->status;
 }
 
 static int take(void *data, int letter, const char *value,

@@ -3,12 +3,14 @@
 #include <stdio.h>
 
 #include "site/losses_text.h"
+#include "tools/each_disk.h"
 #include "tools/subject.h"
 #include "tools/verbs.h"
 #include "tools/words.h"
 
 struct request {
 	bool json, quiet, all;
+	int status; /* the worst that was found */
 };
 
 static const char help[] =
@@ -34,8 +36,8 @@ static const char help[] =
 	"are\n"
 	"those of rescuefs mount.\n";
 
-static int print(const struct request *req, struct rfs_subject *s,
-		 int *ret_status, struct rfs_error *err)
+static int print(struct request *req, struct rfs_subject *s,
+		 struct rfs_error *err)
 {
 	struct rfs_losses losses = { 0 };
 	int r = rfs_subject_losses(s, req->quiet, &losses, err);
@@ -43,7 +45,7 @@ static int print(const struct request *req, struct rfs_subject *s,
 	if (r < 0)
 		return r;
 	if (rfs_losses_matter(&losses))
-		*ret_status = RFS_EXIT_LOSSES;
+		req->status = RFS_EXIT_LOSSES;
 	r = req->json
 		    ? rfs_losses_json(rfs_subject_disk(s), &losses, stdout, err)
 		    : rfs_losses_text(rfs_subject_disk(s), &losses, stdout,
@@ -52,42 +54,25 @@ static int print(const struct request *req, struct rfs_subject *s,
 	return r;
 }
 
-/* One disk after the other: the worst of it is the status. */
-static int print_disk(const struct request *req, struct rfs_target *t,
-		      const struct rfs_disk *disk, int *ret_status,
-		      struct rfs_error *err)
+static int print_disk(void *data, struct rfs_target *t,
+		      const struct rfs_disk *disk, struct rfs_error *err)
 {
 	struct rfs_subject *s;
 	int r = rfs_subject_open(t, disk, &s, err), closed;
 
 	if (r < 0)
 		return r;
-	r = print(req, s, ret_status, err);
+	r = print(data, s, err);
 	closed = rfs_subject_close(s, r < 0 ? NULL : err);
 	return r < 0 ? r : closed;
 }
 
-static int print_all(void *data, struct rfs_target *t)
+static int run(void *data, struct rfs_target *t)
 {
-	const struct request *req = data;
-	struct rfs_error err = RFS_ERROR_INIT;
-	int status = RFS_EXIT_FINE, failed = RFS_EXIT_FINE;
-	bool is_list = req->json && t->ndisks != 1;
+	struct request *req = data;
+	int failed = rfs_print_each_disk(t, req->json, print_disk, req);
 
-	if (is_list)
-		fputs("[\n", stdout);
-	for (size_t i = 0; i < t->ndisks; i++) {
-		if (i && (is_list || !req->json))
-			fputs(is_list ? ",\n" : "\n", stdout);
-		if (print_disk(req, t, t->disks[i], &status, &err) < 0) {
-			failed = rfs_complain(&err, RFS_EXIT_SOURCE);
-			if (is_list)
-				fputs("null\n", stdout);
-		}
-	}
-	if (is_list)
-		fputs("]\n", stdout);
-	return failed ? failed : status;
+	return failed ? failed : req->status;
 }
 
 /*
@@ -114,7 +99,7 @@ int rfs_verb_losses(int argc, char **argv)
 		.ret_all = &req.all,
 		.ret_json = &req.json,
 		.ret_quiet = &req.quiet,
-		.run = print_all,
+		.run = run,
 		.data = &req,
 	};
 

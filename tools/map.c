@@ -12,6 +12,7 @@
 #include "core/cleanup.h"
 #include "site/disk_json.h"
 #include "site/disk_svg.h"
+#include "tools/each_disk.h"
 #include "tools/map_draw.h"
 #include "tools/subject.h"
 #include "tools/verbs.h"
@@ -163,9 +164,10 @@ static int put_form(const char *form, struct rfs_subject *s,
 	return rfs_disk_json(view, rfs_subject_name(s), stdout, err);
 }
 
-static int put_disk(const struct request *req, struct rfs_target *t,
+static int put_disk(void *data, struct rfs_target *t,
 		    const struct rfs_disk *disk, struct rfs_error *err)
 {
+	const struct request *req = data;
 	struct rfs_subject *s;
 	int r = rfs_subject_open(t, disk, &s, err), closed;
 
@@ -180,19 +182,12 @@ static int put_all(void *data, struct rfs_target *t)
 {
 	const struct request *req = data;
 	struct rfs_error err = RFS_ERROR_INIT;
-	int status = RFS_EXIT_FINE;
 
 	if (req->form && t->ndisks > 1) {
 		rfs_fail(&err, EINVAL, "one disk at a time in this form");
 		return rfs_complain(&err, RFS_EXIT_USE);
 	}
-	for (size_t i = 0; i < t->ndisks; i++) {
-		if (i)
-			fputc('\n', stdout);
-		if (put_disk(req, t, t->disks[i], &err) < 0)
-			status = rfs_complain(&err, RFS_EXIT_SOURCE);
-	}
-	return status;
+	return rfs_print_each_disk(t, false, put_disk, data);
 }
 
 /*

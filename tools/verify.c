@@ -11,6 +11,7 @@
 #include "core/vec.h"
 #include "site/second.h"
 #include "site/verify_text.h"
+#include "tools/each_disk.h"
 #include "tools/progress.h"
 #include "tools/subject.h"
 #include "tools/verbs.h"
@@ -22,6 +23,7 @@
 
 struct request {
 	bool json, all, quiet;
+	int status; /* the worst that was found */
 };
 
 /* One disk being verified. */
@@ -400,13 +402,13 @@ static int check_digests(struct work *w, struct rfs_error *err)
  * The verb.
  */
 
-static int verify_disk(const struct request *req, struct rfs_target *t,
-		       const struct rfs_disk *disk, int *ret_status,
-		       struct rfs_error *err)
+static int verify_disk(void *data, struct rfs_target *target,
+		       const struct rfs_disk *disk, struct rfs_error *err)
 {
+	struct request *req = data;
 	RFS_CLEANUP_FREE char *name = rfs_target_disk_path(disk);
 	struct work w = { .req = req,
-			  .target = t,
+			  .target = target,
 			  .v = { .disk = disk, .name = name } };
 	int r = name ? 0 : rfs_no_memory(err);
 
@@ -419,35 +421,21 @@ static int verify_disk(const struct request *req, struct rfs_target *t,
 		r = req->json ? rfs_verified_json(&w.v, stdout, err)
 			      : rfs_verified_text(&w.v, stdout, err);
 	if (r == 0 && rfs_verified_differs(&w.v))
-		*ret_status = RFS_EXIT_LOSSES;
+		req->status = RFS_EXIT_LOSSES;
 	else if (r == 0 && !rfs_verified_is_whole(&w.v) &&
-		 *ret_status == RFS_EXIT_FINE)
-		*ret_status = RFS_EXIT_SOURCE;
+		 req->status == RFS_EXIT_FINE)
+		req->status = RFS_EXIT_SOURCE;
 	rfs_verified_fini(&w.v);
 	return r;
 }
 
 static int run(void *data, struct rfs_target *t)
 {
-	const struct request *req = data;
-	struct rfs_error err = RFS_ERROR_INIT;
-	int status = RFS_EXIT_FINE, failed = RFS_EXIT_FINE;
-	bool is_list = req->json && t->ndisks != 1;
+	struct request *req = data;
+	int failed = rfs_print_each_disk(t, req->json, verify_disk, req);
 
-	if (is_list)
-		fputs("[\n", stdout);
-	for (size_t i = 0; i < t->ndisks; i++) {
-		if (i && is_list)
-			fputs(",\n", stdout);
-		if (verify_disk(req, t, t->disks[i], &status, &err) < 0) {
-			failed = rfs_complain(&err, RFS_EXIT_SOURCE);
-			if (is_list)
-				fputs("null\n", stdout);
-		}
-	}
-	if (is_list)
-		fputs("]\n", stdout);
-	return status == RFS_EXIT_FINE ? failed : status;
+	/* What is not equal weighs more than what cannot be told. */
+	return req->status == RFS_EXIT_FINE ? failed : req->status;
 }
 
 int rfs_verb_verify(int argc, char **argv)
