@@ -226,15 +226,20 @@ static int ref(struct rfs_qcow2_healing *h, struct rfs_qcow2_healer **ret,
 }
 
 /* Where even the header is another's, nothing of the image is read before it is
- * known to be a copy of the same.  1: it is not, or not of this verdict. */
+ * known to be a copy of the same.  1: it is not, or not of this verdict; guesses
+ * are made by any. */
 static int is_closed(const struct rfs_qcow2_healer *by, struct rfs_error *err)
 {
+	struct rfs_qcow2_healing *h = by->healing;
 	int r;
 
-	if (!by->healing->q->is_borrowed)
+	if (!h->q->is_borrowed)
 		return 0;
-	r = rfs_qcow2_judge(by->healing, by->witness, err);
-	return r < 0 ? r : !is_verdict(by);
+	r = rfs_qcow2_judge(h, by->witness, err);
+	if (r < 0)
+		return r;
+	return by->guesses ? !rfs_qcow2_is_usable(&h->witnesses[by->witness])
+			   : !is_verdict(by);
 }
 
 static int healed_read(void *state, struct rfs_range range, void *buf,
@@ -337,9 +342,6 @@ int rfs_qcow2_guessed_open(struct rfs_qcow2_healing *h, struct rfs_reader **ret,
 {
 	struct rfs_qcow2_healer way = { .guesses = true };
 
-	if (h->q->is_borrowed)
-		return rfs_fail(err, EINVAL, "%s: its header is lost",
-				rfs_reader_name(h->image));
 	return open_healer(h, &way, ret, err);
 }
 

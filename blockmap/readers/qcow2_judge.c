@@ -581,8 +581,12 @@ static void note(struct rfs_qcow2_healing *h, const struct rfs_qcow2_judged *w,
 	if (verdict == RFS_QCOW2_UNFIT)
 		rfs_notes_add(h->notes,
 			      "%s: its tables are not healed by the copy of "
-			      "%s: %s",
-			      name, by, why);
+			      "%s: %s%s",
+			      name, by, why,
+			      h->q->is_borrowed && (h->nplaces || h->may_guess)
+				      ? "; its header is lost too, so none is "
+					"placed or guessed by that copy's"
+				      : "");
 	else
 		rfs_notes_add(h->notes,
 			      "%s: what is lost of its tables is told by the "

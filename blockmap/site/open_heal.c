@@ -139,6 +139,17 @@ static int add_way(struct rfs_opener *op, const struct rfs_copy *copy,
 	return r < 0 ? r : add_item(op, item, name, list, err);
 }
 
+/* By the header of a fresher copy: one way to guess is enough. */
+static bool has_guess(const struct rfs_copy *copy, size_t at,
+		      const struct rfs_opener_healed *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->items[i].candidate == at &&
+		    list->items[i].healed_by == &copy->source->origin)
+			return true;
+	return false;
+}
+
 static int add_ways(struct rfs_opener *op, const struct rfs_disk *disk,
 		    size_t at, struct rfs_reader *image,
 		    const struct rfs_qcow2_witness *witnesses, size_t n,
@@ -173,7 +184,8 @@ static int add_ways(struct rfs_opener *op, const struct rfs_disk *disk,
 		if (policy_of(op, disk) != RFS_HEAL_PROVED)
 			r = add_way(op, copy, at, healing, &witnesses[k], k,
 				    false, list, err);
-	if (r == 0 && (config.may_guess || config.nplaces))
+	if (r == 0 && (config.may_guess || config.nplaces) &&
+	    !has_guess(copy, at, list))
 		r = add_guess(op, copy, at, healing, list, err);
 	rfs_qcow2_healing_unref(healing);
 	return r;
@@ -196,8 +208,14 @@ static int heal_header(struct rfs_opener *op, const struct rfs_disk *disk,
 
 /* Without a witness there is nothing but guesses, which are to be asked for. */
 static bool offer_guess(struct rfs_opener *op, const struct rfs_disk *disk,
-			struct rfs_reader *image)
+			size_t at, struct rfs_reader *image)
 {
+	if (!image && (placed(disk) || policy_of(op, disk) == RFS_HEAL_GUESSED))
+		rfs_notes_add(&rfs_opener_inventory(op)->site->notes,
+			      "%s: its header cannot be read and there is no "
+			      "other copy to take one from: no L2 table is "
+			      "placed or guessed",
+			      disk->copies[at].path);
 	if (!image)
 		return false;
 	if (placed(disk))
@@ -231,7 +249,7 @@ int rfs_opener_heal(struct rfs_opener *op, const struct rfs_disk *disk,
 	r = find_witnesses(op, disk, at, witnesses, &n, err);
 	if (r < 0)
 		return r;
-	if (!n && !offer_guess(op, disk, image))
+	if (!n && !offer_guess(op, disk, at, image))
 		return 0;
 	if (image)
 		return add_ways(op, disk, at, image, witnesses, n, list, err);

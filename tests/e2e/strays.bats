@@ -21,6 +21,7 @@ setup_file()
 	qemu-img create -q -f qcow2 -o cluster_size=4k "$dir/disk" \
 		$((3 * SPAN)) || return
 	for t in 2 0 1; do
+		((t != 1)) || cp "$dir/disk" "$BATS_FILE_TMPDIR/yesterday"
 		qemu-io -f qcow2 -c "write -q -P $((t + 1)) $((t * SPAN)) 80k" \
 			"$dir/disk" >&2 || return
 	done
@@ -70,6 +71,16 @@ lose_l1()
 	printf '0x%x %s %s\n' 0 + 1 >"$IMG.map"
 	printf '0x%x 0x%x %s\n' 0 "$l1" + "$l1" 4096 - \
 		$((l1 + 4096)) $((size - l1 - 4096)) + >>"$IMG.map"
+}
+
+# The header too, which a backup of before the last table was made has.
+lose_header()
+{
+	sed -i '2s/.*/0x0 0x200 -\n0x200 '"$(printf '0x%x' \
+		$(($(be64 "$IMG" 40) - 512)))"' +/' "$IMG.map"
+	cp -a "${BACKUP?}" "$W/backup"
+	cp "$BATS_FILE_TMPDIR/yesterday" "$W/backup/$NOVA/$BROKEN/disk"
+	touch -d yesterday "$W/backup/$NOVA/$BROKEN/disk"
 }
 
 # mount_with LINE...: a site file with these lines for the disk.
@@ -179,4 +190,30 @@ counts_are_told()
 	client "$RESCUEFS" mount "$W/site.conf" "$MNT" 3>&- 4>&-
 	client dd if="$MNT/instances/broken/disk" bs=64k count=1 status=none |
 		tr -d '\001' | cmp - /dev/null
+}
+
+@test "the header lost too: a table is placed, or guessed, by a backup's header" {
+	local how backup=("[source backup]" "kind = backup" \
+		"host = bm0002" "root = $W/backup")
+
+	lose_header
+	for how in "table = 1 ${L2[1]}" "heal = guessed"; do
+		rm -rf "$W/state"
+		mount_with "$how" "${backup[@]}"
+		client cmp "$BATS_FILE_TMPDIR/truth" \
+			"$MNT/instances/broken/disk"
+		jq -e ".guessed >= $USED * 4096 and .healed > .guessed and
+			.totals.lost == 0" "$JSON"
+		unmount
+	done
+}
+
+@test "the header lost, and no backup: it is said that nothing is placed" {
+	lose_header
+	mount_with "table = 1 ${L2[1]}"
+	run ! client dd if="$MNT/instances/broken/disk" bs=4k count=1 \
+		status=none of=/dev/null
+	run -3 client "$RESCUEFS" status "$W/site.conf" broken/disk
+	grep -q 'no other copy to take one from: no L2 table is placed' \
+		<<<"$output"
 }

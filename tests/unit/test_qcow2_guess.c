@@ -23,13 +23,13 @@ static void fill(struct heal_scene *c, uint64_t table)
 }
 
 /* What a guess gives of the disk, in sectors; none of it is wrong. */
-static uint64_t guess(struct heal_scene *c)
+static uint64_t guess_by(struct heal_scene *c, bool borrowed)
 {
 	struct rfs_reader *rd;
 	uint64_t n = 0;
 	int said;
 
-	assert_int_equal(heal_open(c, NULL, false), 0);
+	assert_int_equal(heal_open(c, NULL, borrowed), 0);
 	assert_int_equal(rfs_qcow2_guessed_open(c->healing, &rd, NULL), 0);
 	for (uint64_t off = 0; off < c->sim.size; off += 512) {
 		said = heal_look(c, rd, off);
@@ -38,6 +38,11 @@ static uint64_t guess(struct heal_scene *c)
 	}
 	rfs_reader_unref(rd);
 	return n;
+}
+
+static uint64_t guess(struct heal_scene *c)
+{
+	return guess_by(c, false);
 }
 
 static void end(struct heal_scene *c)
@@ -150,6 +155,60 @@ static void beside_a_witness(void **state)
 	assert_int_equal(guess(&c), SPAN / 512);
 	assert_int_equal(heal_look(&c, c.proved[0], 2 * SPAN), 1);
 	assert_int_equal(heal_look(&c, c.proved[0], SPAN), 0);
+	end(&c);
+}
+
+/* The same where the header is lost too: what is told by the backup's is not
+ * guessed, and what was placed is placed. */
+static void by_anothers_header(void **state)
+{
+	struct rfs_qcow2_place place;
+	struct heal_scene c;
+
+	(void)state;
+	for (uint64_t lost = 1; lost <= 2; lost++) {
+		begin(&c, 4);
+		fill(&c, 0);
+		fill(&c, 2);
+		heal_backup(&c);
+		fill(&c, 1);
+		if (lost == 2)
+			fill(&c, 3);
+		heal_die(&c);
+		if (lost == 1) /* the last entry is no table's, and whole */
+			kit_put64(c.disk->bytes + c.sim.l1_off + 8, 1ull << 60);
+		else
+			heal_spoil(c.disk, c.sim.l1_off, 512);
+		heal_spoil(c.disk, 0, 512);
+		place = (struct rfs_qcow2_place){ 3, heal_l2(&c, 3) };
+		c.places = &place;
+		c.nplaces = lost - 1;
+		assert_int_equal(guess_by(&c, true), lost * SPAN / 512);
+		assert_int_equal(kit_noted(&c.notes, "placed by hand"),
+				 lost - 1);
+		assert_int_equal(heal_look(&c, c.proved[0], 2 * SPAN), 1);
+		end(&c);
+	}
+}
+
+/* By the header of a copy of another image nothing is, and that is said. */
+static void by_an_unfit_header(void **state)
+{
+	struct rfs_qcow2_place place;
+	struct heal_scene c;
+
+	(void)state;
+	begin(&c, 2);
+	heal_backup(&c);
+	fill(&c, 0);
+	heal_die(&c);
+	heal_spoil(c.disk, 0, 512);
+	heal_spoil(c.disk, c.sim.l1_off, 512);
+	place = (struct rfs_qcow2_place){ 0, heal_l2(&c, 0) };
+	c.places = &place;
+	c.nplaces = 1;
+	assert_int_equal(guess_by(&c, true), 0);
+	assert_int_equal(kit_noted(&c.notes, "none is placed or guessed"), 1);
 	end(&c);
 }
 
@@ -397,6 +456,8 @@ int main(void)
 		cmocka_unit_test(a_table_of_the_guest),
 		cmocka_unit_test(no_table),
 		cmocka_unit_test(beside_a_witness),
+		cmocka_unit_test(by_anothers_header),
+		cmocka_unit_test(by_an_unfit_header),
 		cmocka_unit_test(nothing_lost),
 		cmocka_unit_test(placed),
 		cmocka_unit_test(placed_beside_a_copy),
