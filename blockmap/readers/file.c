@@ -18,6 +18,7 @@
 
 #include "core/cleanup.h"
 #include "readers/file_medium.h"
+#include "readers/holes.h"
 #include "readers/readers.h"
 
 struct rfs_file {
@@ -106,63 +107,28 @@ static int file_read(void *state, struct rfs_range range, void *buf,
 			       (char *)buf + done, bad, err);
 }
 
-/* Not to be told is not to be empty: only a file system that does not know of
- * holes says by that that all is data. */
-static enum rfs_content content_after(int errnum)
+static int64_t seek(void *data, uint64_t off, int whence)
 {
-	return errnum == EINVAL || errnum == EOPNOTSUPP ? RFS_DATA
-							: RFS_UNKNOWN;
-}
+	const struct rfs_file *f = data;
+	off_t to = lseek(f->fd, (off_t)off, whence);
 
-/* Adds one stretch of hole or data; *off goes to where it ends. */
-static int add_stretch(int fd, uint64_t *off, uint64_t end,
-		       struct rfs_extents *out)
-{
-	off_t data, hole;
-	uint64_t from = *off, to = end;
-	enum rfs_content content;
-
-	data = lseek(fd, (off_t)from, SEEK_DATA);
-	if (data < 0 && errno != ENXIO) {
-		content = content_after(errno);
-	} else if (data < 0 || (uint64_t)data > from) {
-		content = RFS_HOLE;
-		if (data >= 0 && (uint64_t)data < end)
-			to = (uint64_t)data;
-	} else {
-		content = RFS_DATA;
-		hole = lseek(fd, (off_t)from, SEEK_HOLE);
-		if (hole < 0)
-			content = content_after(errno);
-		else if ((uint64_t)hole > from && (uint64_t)hole < end)
-			to = (uint64_t)hole;
-	}
-	*off = to;
-	return rfs_extents_add(out, rfs_range_to(from, to), content);
+	return to < 0 ? -errno : to;
 }
 
 static int file_extents(void *state, struct rfs_range range,
 			struct rfs_extents *out, struct rfs_error *err)
 {
 	struct rfs_file *f = state;
-	uint64_t off = range.off, end = rfs_range_end(range), now = end;
 	struct stat st;
-	int r = 0;
+	int r;
 
 	if (f->is_device) {
 		r = rfs_extents_add(out, range, RFS_DATA);
 		return r < 0 ? rfs_no_memory(err) : 0;
 	}
-	/* What a file has lost since it was opened is no hole. */
 	if (fstat(f->fd, &st) < 0)
-		now = off;
-	else if ((uint64_t)st.st_size < end)
-		now = (uint64_t)st.st_size;
-	while (off < now && r == 0)
-		r = add_stretch(f->fd, &off, now, out);
-	if (r == 0)
-		r = rfs_extents_add(out, rfs_range_to(off, end), RFS_UNKNOWN);
-	return r < 0 ? rfs_no_memory(err) : 0;
+		st.st_size = 0;
+	return rfs_holes_find(seek, f, (uint64_t)st.st_size, range, out, err);
 }
 
 static uint64_t file_allocated(void *state)
