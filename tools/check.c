@@ -2,10 +2,8 @@
 #include "tools/check.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +12,7 @@
 
 #include "core/cleanup.h"
 #include "fs/scratch.h"
+#include "tools/program.h"
 #include "tools/progress.h"
 
 /* By the bits of e2fsck(8): it could not do its work. */
@@ -69,51 +68,26 @@ static void show_pass(struct rfs_progress *p, const char *line)
 }
 
 /* Reads what it says until it ends; 'c' may be NULL. */
-static void listen_to(int fd, pid_t pid, struct rfs_advice_check *c,
+static void listen_to(struct rfs_program *e2fsck, struct rfs_advice_check *c,
 		      struct rfs_progress *p)
 {
-	RFS_CLEANUP_FILE FILE *in = fdopen(fd, "r");
+	RFS_CLEANUP_FILE FILE *in = fdopen(e2fsck->out, "r");
 	RFS_CLEANUP_FREE char *line = NULL;
 	size_t room = 0;
 
 	if (!in) {
-		close(fd);
-		kill(pid, SIGKILL);
+		close(e2fsck->out);
+		kill(e2fsck->pid, SIGKILL);
 		return;
 	}
+	e2fsck->out = -1; /* the stream's from here on */
 	while (!interrupted && getline(&line, &room, in) > 0) {
 		show_pass(p, line);
 		if (c)
 			count_line(line, c);
 	}
 	if (interrupted)
-		kill(pid, SIGKILL);
-}
-
-static int start(char **argv, int out, pid_t *ret_pid)
-{
-	char *const env[] = { (char[]){ "LC_ALL=C" },
-			      (char[]){ "PATH=/usr/sbin:/sbin:/usr/bin:"
-					"/bin" },
-			      NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none;
-	int r;
-
-	sigemptyset(&none);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null",
-					 O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, out, STDERR_FILENO);
-	r = posix_spawn(ret_pid, argv[0], &actions, &attr, argv, env);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attr);
-	return r;
+		kill(e2fsck->pid, SIGKILL);
 }
 
 /* Its exit status, or a negative errno. */
@@ -125,24 +99,21 @@ static int run(const char *how, const char *disk, struct rfs_advice_check *c,
 	/* What it would read ahead nobody asked for (P5). */
 	char *argv[] = { (char[]){ "/sbin/e2fsck" },   flags, (char[]){ "-E" },
 			 (char[]){ "readahead_kb=0" }, file,  NULL };
-	int fds[2], r, status;
-	pid_t pid;
+	struct rfs_program e2fsck;
+	int r, status = -1;
 
 	snprintf(flags, sizeof(flags), "%s", how);
-	if (!file || pipe2(fds, O_CLOEXEC) < 0)
+	if (!file)
 		return rfs_no_memory(err);
-	r = start(argv, fds[1], &pid);
-	close(fds[1]);
-	if (r != 0) {
-		close(fds[0]);
-		return rfs_fail(err, r,
+	r = rfs_program_start_plain(&e2fsck, argv, NULL);
+	if (r < 0)
+		return rfs_fail(err, -r,
 				"%s: %s; it is in the package e2fsprogs",
-				argv[0], strerror(r));
-	}
-	listen_to(fds[0], pid, c, p);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+				argv[0], strerror(-r));
+	listen_to(&e2fsck, c, p);
+	while (waitpid(e2fsck.pid, &status, 0) < 0 && errno == EINTR)
 		if (interrupted)
-			kill(pid, SIGKILL);
+			kill(e2fsck.pid, SIGKILL);
 	if (interrupted)
 		return rfs_fail(err, EINTR, "interrupted");
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 8;

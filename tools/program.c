@@ -22,44 +22,77 @@ static void close_end(int *fd)
 	*fd = -1;
 }
 
-/* We ignore SIGPIPE; a program may count on it. */
-static int spawn(struct rfs_program *p, char *const *argv, int in, int out)
-{
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t pipe;
-	int r;
+/* How one is started. */
+struct manner {
+	bool feeds;    /* we write what it reads */
+	int from;      /* what it reads, or -1: nothing */
+	bool is_plain; /* see rfs_program_start_plain */
+};
 
+static void say_streams(posix_spawn_file_actions_t *actions, int in, int out,
+			bool is_plain)
+{
+	if (in >= 0)
+		posix_spawn_file_actions_adddup2(actions, in, STDIN_FILENO);
+	else
+		posix_spawn_file_actions_addopen(actions, STDIN_FILENO,
+						 "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(actions, out, STDOUT_FILENO);
+	if (is_plain)
+		posix_spawn_file_actions_adddup2(actions, out, STDERR_FILENO);
+}
+
+/* We ignore SIGPIPE, and may hold back other signals; a program may count on
+ * them. */
+static void say_signals(posix_spawnattr_t *attr)
+{
+	sigset_t pipe, none;
+
+	sigemptyset(&none);
 	sigemptyset(&pipe);
 	sigaddset(&pipe, SIGPIPE);
+	posix_spawnattr_setsigmask(attr, &none);
+	posix_spawnattr_setsigdefault(attr, &pipe);
+	posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSIGMASK |
+					       POSIX_SPAWN_SETSIGDEF);
+}
+
+static int spawn(struct rfs_program *p, char *const *argv, int in, int out,
+		 bool is_plain)
+{
+	char *const plain[] = { (char[]){ "LC_ALL=C" },
+				(char[]){ "PATH=/usr/sbin:/sbin:/usr/bin:"
+					  "/bin" },
+				NULL };
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	int r;
+
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigdefault(&attr, &pipe);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
-	if (in >= 0)
-		posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
-	else
-		posix_spawn_file_actions_addopen(&actions, STDIN_FILENO,
-						 "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-	r = posix_spawnp(&p->pid, argv[0], &actions, &attr, argv, environ);
+	say_streams(&actions, in, out, is_plain);
+	say_signals(&attr);
+	r = posix_spawnp(&p->pid, argv[0], &actions, &attr, argv,
+			 is_plain ? plain : environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
 	return r;
 }
 
-static int start(struct rfs_program *p, char *const *argv, bool feeds, int from,
-		 struct rfs_error *err)
+static int start(struct rfs_program *p, char *const *argv,
+		 const struct manner *how, struct rfs_error *err)
 {
 	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, r = 0;
 
 	*p = (struct rfs_program){
 		.name = argv[0], .pid = -1, .in = -1, .out = -1
 	};
-	if ((feeds && pipe2(in, O_CLOEXEC) < 0) || pipe2(out, O_CLOEXEC) < 0)
+	if ((how->feeds && pipe2(in, O_CLOEXEC) < 0) ||
+	    pipe2(out, O_CLOEXEC) < 0)
 		r = errno;
 	if (r == 0)
-		r = spawn(p, argv, feeds ? in[0] : from, out[1]);
+		r = spawn(p, argv, how->feeds ? in[0] : how->from, out[1],
+			  how->is_plain);
 	close_end(&in[0]);
 	close_end(&out[1]);
 	p->in = in[1];
@@ -76,13 +109,21 @@ static int start(struct rfs_program *p, char *const *argv, bool feeds, int from,
 int rfs_program_start(struct rfs_program *p, char *const *argv, bool feeds,
 		      struct rfs_error *err)
 {
-	return start(p, argv, feeds, -1, err);
+	return start(p, argv, &(struct manner){ .feeds = feeds, .from = -1 },
+		     err);
 }
 
 int rfs_program_start_on(struct rfs_program *p, char *const *argv, int from,
 			 struct rfs_error *err)
 {
-	return start(p, argv, false, from, err);
+	return start(p, argv, &(struct manner){ .from = from }, err);
+}
+
+int rfs_program_start_plain(struct rfs_program *p, char *const *argv,
+			    struct rfs_error *err)
+{
+	return start(p, argv, &(struct manner){ .from = -1, .is_plain = true },
+		     err);
 }
 
 static char *read_text(int fd)

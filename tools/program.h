@@ -24,6 +24,11 @@ int rfs_program_start(struct rfs_program *p, char *const *argv, bool feeds,
 int rfs_program_start_on(struct rfs_program *p, char *const *argv, int from,
 			 struct rfs_error *err);
 
+/* One whose words are counted: it speaks English, whatever the environment says,
+ * and what it says on stderr is with the rest.  It reads nothing. */
+int rfs_program_start_plain(struct rfs_program *p, char *const *argv,
+			    struct rfs_error *err);
+
 /* Closes what it reads, and reads what it says to its end: up to 1 MiB, of which
  * the caller frees the text.  -EIO: it did not end well, which is said; -EINTR: a
  * signal came, and it was stopped. */

@@ -138,9 +138,9 @@ nothing_is_left()
 	digest_tree "$BACKUP" | diff "$W/before" -
 }
 
-# Starts it and ends it by a signal while its throw-away disk is mounted; fails
-# if it was too fast for that.
-interrupt_once()
+# end_midway SIGNAL: starts it and ends it while its throw-away disk is mounted;
+# fails if it was too fast for that.
+end_midway()
 {
 	local pid
 
@@ -150,43 +150,34 @@ interrupt_once()
 	until grep -q "$TMPDIR" /proc/self/mounts; do
 		! is_gone "$pid" || return
 	done
-	kill -TERM "$pid"
+	kill "-$1" "$pid"
 	wait_until 60 is_gone "$pid"
+}
+
+# One that has just ended by itself has nothing mounted.
+kill_midway()
+{
+	end_midway KILL && grep -q "$TMPDIR" /proc/self/mounts
+}
+
+# sometime COMMAND...: one of twenty tries succeeds.
+sometime()
+{
+	local n
+
+	for n in {1..20}; do
+		"$@" && return
+	done
+	die "none of $n tries"
 }
 
 @test "a signal in the middle leaves nothing behind" {
-	local n=0
-
-	until interrupt_once; do
-		n=$((n + 1))
-		((n < 20))
-	done
+	sometime end_midway TERM
 	nothing_is_left
 }
 
-# Killed while its throw-away disk is mounted, it leaves that.
-kill_once()
-{
-	local pid
-
-	"$RESCUEFS" advise --damaged "$BM" --backup "$BACKUP" \
-		--state "$W/state" april-ci/disk >/dev/null 3>&- 4>&- &
-	pid=$!
-	until grep -q "$TMPDIR" /proc/self/mounts; do
-		! is_gone "$pid" || return
-	done
-	kill -KILL "$pid"
-	wait_until 60 is_gone "$pid"
-	grep -q "$TMPDIR" /proc/self/mounts
-}
-
 @test "what a kill -9 leaves is taken away by the next, and nothing else" {
-	local n=0
-
-	until kill_once; do
-		n=$((n + 1))
-		((n < 20))
-	done
+	sometime kill_midway
 	# One that another process has is not touched, nor what only looks like it.
 	mkdir -m 700 "$TMPDIR/rescuefs-scratch-inuse1"
 	mkdir -m 755 "$TMPDIR/rescuefs-scratch-other1"
