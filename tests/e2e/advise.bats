@@ -11,8 +11,7 @@ load lib/volume
 
 setup_file()
 {
-	need_scene sfdisk setfattr
-	scene_attach "$BATS_FILE_TMPDIR/bm"
+	scene_setup_file sfdisk setfattr
 }
 
 teardown_file()

@@ -55,7 +55,7 @@ setup_file()
 
 setup()
 {
-	small_setup
+	work_setup
 	MNT=$W/rescue
 }
 

@@ -37,7 +37,7 @@ setup_file()
 
 setup()
 {
-	small_setup
+	work_setup
 	BM=$T/bm0002
 	MNT=$W/rescue
 }

@@ -40,7 +40,7 @@ teardown_file()
 setup()
 {
 	need_ceph
-	small_setup
+	work_setup
 	mkdir "$W/lv" "$W/bm"
 	MNT=$W/rescue
 }

@@ -10,8 +10,7 @@ load lib/mount
 
 setup_file()
 {
-	need_scene python3
-	scene_attach "$BATS_FILE_TMPDIR/bm"
+	scene_setup_file python3
 }
 
 teardown_file()

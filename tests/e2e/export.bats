@@ -11,8 +11,7 @@ load lib/mount
 
 setup_file()
 {
-	need_scene python3
-	scene_attach "$BATS_FILE_TMPDIR/bm"
+	scene_setup_file python3
 	# The truth, with yesterday's bytes where only those can be read.
 	export D=april-ci/disk WANT=$BATS_FILE_TMPDIR/want
 	cp --sparse=always "$TRUTH/$D.raw" "$WANT"

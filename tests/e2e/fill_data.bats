@@ -10,10 +10,7 @@ load lib/volume
 
 setup_file()
 {
-	need_disk jq setfattr
-	export V=$BATS_FILE_TMPDIR/v
-	mkdir -p "$V"
-	volume_make "$V"
+	volume_setup_file
 	places >"$V/places"
 	# Not one of them was not found.
 	[ "$(awk '$2 > 0' "$V/places" | wc -l)" -eq "$(wc -l <"$V/places")" ]
@@ -21,8 +18,7 @@ setup_file()
 
 setup()
 {
-	W=$BATS_TEST_TMPDIR/w
-	mkdir -p "$W"
+	work_setup
 }
 
 teardown()

@@ -52,7 +52,7 @@ sealed()
 
 setup()
 {
-	small_setup
+	work_setup
 	mkdir "$W/lv" "$W/bm"
 	MNT=$W/rescue
 }

@@ -98,7 +98,7 @@ setup()
 {
 	local name
 
-	small_setup
+	work_setup
 	MNT=$W/rescue
 	mkdir "$MNT"
 	for name in bm0002 bm0003; do

@@ -27,7 +27,7 @@ setup_file()
 
 setup()
 {
-	small_setup
+	work_setup
 	SOCK=$W/socket
 	MNT=$W/rescue
 	mkdir -p "$MNT"

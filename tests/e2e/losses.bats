@@ -13,16 +13,13 @@ load lib/volume
 
 setup_file()
 {
-	need_scene setfattr tune2fs
-	export V=$BATS_FILE_TMPDIR/v
-	mkdir -p "$V"
-	volume_make "$V"
+	need_scene tune2fs
+	volume_setup_file
 }
 
 setup()
 {
-	W=$BATS_TEST_TMPDIR/w
-	mkdir -p "$W"
+	work_setup
 }
 
 teardown()

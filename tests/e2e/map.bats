@@ -10,10 +10,7 @@ load lib/volume
 
 setup_file()
 {
-	need_disk jq python3 script ddrescuelog setfattr
-	export V=$BATS_FILE_TMPDIR/v
-	mkdir -p "$V"
-	volume_make "$V"
+	volume_setup_file python3 script ddrescuelog
 	# One sector each: of one the backup has an older one.
 	STALE=$(at_block "$V/host.img" /kept/1 2)
 	LOST=$((60 << 20))
@@ -24,8 +21,7 @@ setup_file()
 
 setup()
 {
-	W=$BATS_TEST_TMPDIR/w
-	mkdir -p "$W"
+	work_setup
 	volume_attach "$W" "$V" <<-EOT
 	eio $STALE 512
 	eio $LOST 512

@@ -31,7 +31,7 @@ setup_file()
 
 setup()
 {
-	small_setup
+	work_setup
 	mkdir "$W/lv"
 }
 

@@ -14,7 +14,7 @@ setup_file()
 
 setup()
 {
-	small_setup
+	work_setup
 	start
 }
 

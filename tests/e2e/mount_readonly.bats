@@ -10,7 +10,6 @@ load lib/small
 setup_file()
 {
 	small_setup_file setfattr
-	small_setup
 	W=$BATS_FILE_TMPDIR/mount
 	export W
 	rescue_mount "$W"

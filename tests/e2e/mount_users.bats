@@ -14,7 +14,7 @@ setup_file()
 
 setup()
 {
-	small_setup
+	work_setup
 	chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR" \
 		"$BATS_RUN_TMPDIR"/* "$W"
 }

@@ -15,7 +15,7 @@ setup_file()
 
 setup()
 {
-	small_setup
+	work_setup
 	rescue_mount "$W"
 	cp --sparse=always "$BM/$NOVA/$TORN/disk" "$W/want"
 }

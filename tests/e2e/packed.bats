@@ -15,7 +15,7 @@ setup_file()
 
 setup()
 {
-	small_setup
+	work_setup
 	BM=$W/bm0002
 	BACKUP=$W/backup
 	TRUTH=$W/truth.raw

@@ -12,8 +12,7 @@ load lib/openstack
 
 setup_file()
 {
-	need_scene python3
-	scene_attach "$BATS_FILE_TMPDIR/bm"
+	scene_setup_file python3
 	rescue_mount "$BATS_FILE_TMPDIR"
 	plan --all >"$BATS_FILE_TMPDIR/today"
 	plan --era essex --all >"$BATS_FILE_TMPDIR/essex"

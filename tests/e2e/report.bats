@@ -12,10 +12,7 @@ EVIL='<script>document.title="taken"</script><img src=x onerror=document.title="
 
 setup_file()
 {
-	need_disk jq python3 setfattr
-	export V=$BATS_FILE_TMPDIR/v
-	mkdir -p "$V"
-	volume_make "$V"
+	volume_setup_file python3
 	# A name that a browser could take for more than a name: of a file that is
 	# hit, and of the filesystem.
 	client mount -o loop "$V/host.img" "$V/m"
@@ -36,8 +33,7 @@ setup_file()
 
 setup()
 {
-	W=$BATS_TEST_TMPDIR/w
-	mkdir -p "$W"
+	work_setup
 	volume_attach "$W" "$V" <"$V/faults"
 }
 

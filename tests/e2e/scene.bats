@@ -10,8 +10,7 @@ load lib/scene
 
 setup_file()
 {
-	need_scene
-	scene_attach "$BATS_FILE_TMPDIR/bm"
+	scene_setup_file
 }
 
 teardown_file()

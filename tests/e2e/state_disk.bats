@@ -20,7 +20,7 @@ setup_file()
 
 setup()
 {
-	small_setup
+	work_setup
 	F=instances/torn/disk
 	TRUTH=$BM/$NOVA/$TORN/disk
 }

@@ -10,16 +10,12 @@ load lib/volume
 
 setup_file()
 {
-	need_disk jq setfattr
-	export V=$BATS_FILE_TMPDIR/v
-	mkdir -p "$V"
-	volume_make "$V"
+	volume_setup_file
 }
 
 setup()
 {
-	W=$BATS_TEST_TMPDIR/w
-	mkdir -p "$W"
+	work_setup
 }
 
 teardown()

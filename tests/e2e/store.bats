@@ -14,16 +14,12 @@ BEFORE=$M BAD=$((8 * M)) AFTER=$((16 * M))
 
 setup_file()
 {
-	need_disk jq setfattr
-	export V=$BATS_FILE_TMPDIR/v
-	mkdir -p "$V"
-	volume_make "$V"
+	volume_setup_file
 }
 
 setup()
 {
-	W=$BATS_TEST_TMPDIR/w
-	mkdir -p "$W"
+	work_setup
 }
 
 teardown()

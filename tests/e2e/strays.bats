@@ -30,7 +30,7 @@ setup_file()
 
 setup()
 {
-	small_setup
+	work_setup
 	DIR=$W/bm0002
 	MNT=$W/mnt
 	mkdir -p "$MNT"

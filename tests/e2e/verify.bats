@@ -14,17 +14,14 @@ load lib/volume
 
 setup_file()
 {
-	need_scene qemu-nbd setfattr ddrescuelog gzip xz zstd bzip2
-	export V=$BATS_FILE_TMPDIR/v
-	mkdir -p "$V"
-	volume_make "$V"
+	need_scene qemu-nbd ddrescuelog gzip xz zstd bzip2
+	volume_setup_file
 	echo "eio $(at_block "$V/host.img" /changed/5 2) 1536" >"$V/faults"
 }
 
 setup()
 {
-	W=$BATS_TEST_TMPDIR/w
-	mkdir -p "$W"
+	work_setup
 }
 
 teardown()

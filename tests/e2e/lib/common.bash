@@ -18,6 +18,13 @@ die()
 	return 1
 }
 
+# A folder of each test's own, $W.
+work_setup()
+{
+	W=$BATS_TEST_TMPDIR/w
+	mkdir -p "$W"
+}
+
 # Runs a command that touches a mount: nothing may hang for ever.
 client()
 {

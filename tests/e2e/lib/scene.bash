@@ -2,7 +2,7 @@
 # scene.bash - the dying host bm0002 and its backup, for a test file.
 #
 #   load lib/common; load lib/disk; load lib/nova; load lib/scene
-#   setup_file()    { need_scene; scene_attach "$BATS_FILE_TMPDIR/bm"; }
+#   setup_file()    { scene_setup_file; }
 #   teardown_file() { scene_detach "$BATS_FILE_TMPDIR/bm"; }
 #
 # The scene itself is built once, in $RESCUEFS_SCENE, and never written again;
@@ -71,6 +71,12 @@ scene_attach()
 	disk_start "$1" "$SCENE/host.img" "${2-$SCENE/faults}" || return
 	client mount -t ext4 -o ro,norecovery "$DISK" "$BM" || return
 	export BM
+}
+
+# scene_setup_file [TOOL]...: one for all tests of a file.
+scene_setup_file()
+{
+	need_scene "$@" && scene_attach "$BATS_FILE_TMPDIR/bm"
 }
 
 scene_detach()

@@ -62,9 +62,3 @@ small_setup_file()
 	need_small "$@" || return
 	small_site "$BATS_FILE_TMPDIR"
 }
-
-small_setup()
-{
-	W=$BATS_TEST_TMPDIR/w
-	mkdir -p "$W"
-}

@@ -48,6 +48,15 @@ volume_make()
 	rm -r "$d/tree"
 }
 
+# volume_setup_file [TOOL]...: one for all tests of a file, $V.
+volume_setup_file()
+{
+	need_disk jq setfattr "$@" || return
+	export V=$BATS_FILE_TMPDIR/v
+	mkdir -p "$V"
+	volume_make "$V"
+}
+
 # volume_attach WORK DIR: the volume of DIR, failing as the faults on stdin say;
 # writes WORK/site.conf.  volume_detach WORK lets it go.
 volume_attach()
