@@ -81,34 +81,21 @@ static int forget(struct rfs_state *st, enum rfs_state_statement which,
 	return rfs_state_step(st, s, err);
 }
 
-int rfs_state_clear_store(struct rfs_state *st, const char *object,
-			  struct rfs_error *err)
-{
-	int64_t id;
-	int r;
-
-	r = rfs_state_object_id(st, object, &id, err);
-	if (r == 0)
-		r = forget(st, RFS_ST_MAP_FORGET, id, err);
-	if (r == 0)
-		r = forget(st, RFS_ST_DIGESTS_FORGET, id, err);
-	return r;
-}
-
 int rfs_state_drop_store(struct rfs_state *st, const char *object,
 			 struct rfs_error *err)
 {
+	static const enum rfs_state_statement what[] = { RFS_ST_MAP_FORGET,
+							 RFS_ST_DIGESTS_FORGET,
+							 RFS_ST_STORE_FORGET };
 	int64_t id;
 	int r;
 
 	r = rfs_state_begin(st, err);
 	if (r < 0)
 		return r;
-	r = rfs_state_clear_store(st, object, err);
-	if (r == 0)
-		r = rfs_state_object_id(st, object, &id, err);
-	if (r == 0)
-		r = forget(st, RFS_ST_STORE_FORGET, id, err);
+	r = rfs_state_object_id(st, object, &id, err);
+	for (size_t i = 0; i < 3 && r == 0; i++)
+		r = forget(st, what[i], id, err);
 	if (r == 0)
 		return rfs_state_end(st, true, err);
 	rfs_state_end(st, false, NULL);

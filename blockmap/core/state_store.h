@@ -44,7 +44,5 @@ int rfs_state_set_digests(struct rfs_state *st, const char *object,
 			  uint64_t page, uint64_t which,
 			  const struct rfs_digests *digests,
 			  struct rfs_error *err);
-int rfs_state_clear_store(struct rfs_state *st, const char *object,
-			  struct rfs_error *err);
 
 #endif /* RESCUEFS_CORE_STATE_STORE_H */

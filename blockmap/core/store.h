@@ -81,9 +81,8 @@ int rfs_store_sync(struct rfs_store *s, struct rfs_error *err);
 /* Forgets what is damaged, so that it may be asked for again. */
 int rfs_store_forget_damaged(struct rfs_store *s, struct rfs_error *err);
 
-/* Drops all of it, on the disk too. */
-int rfs_store_forget(struct rfs_store *s, struct rfs_error *err);
-/* The same for one that nobody has open, also one that does not open. */
+/* Drops all of one that nobody has open, on the disk too; also of one that does not
+ * open. */
 int rfs_store_drop(struct rfs_state *state, const char *object,
 		   struct rfs_error *err);
 

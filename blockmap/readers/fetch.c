@@ -99,11 +99,6 @@ void rfs_fetch_set_patience(struct rfs_fetch *f, int64_t ns)
 	f->patience_ns = ns;
 }
 
-struct rfs_rescue *rfs_fetch_file(const struct rfs_fetch *f, size_t index)
-{
-	return index < f->count ? f->items[index].rescue : NULL;
-}
-
 /*
  * What there is to do.
  */

@@ -73,10 +73,6 @@ int rfs_fetch_add_rest(struct rfs_fetch *f, bool all, struct rfs_error *err);
 int rfs_fetch_leave_out(struct rfs_fetch *f, const struct rfs_reader *file,
 			struct rfs_range range, struct rfs_error *err);
 
-/* What one of the files has, by the order in which they were added; NULL past
- * the last. */
-struct rfs_rescue *rfs_fetch_file(const struct rfs_fetch *f, size_t index);
-
 /* Reads what is not there yet of a tier.  -EINTR: it was stopped.  -ENOSPC: the
  * store takes no more.  Other errors: the source is gone, or gave no answer
  * many times in a row.  What cannot be read is no error. */

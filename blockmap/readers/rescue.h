@@ -74,20 +74,6 @@ unsigned int rfs_rescue_granule(const struct rfs_rescue *r);
 struct rfs_run rfs_rescue_find(struct rfs_rescue *r, uint64_t off,
 			       struct rfs_range within);
 
-/* One request to the medium: 'range' is of whole granules, at most
- * RFS_WORKER_ROOM, and may reach past the end in the last one.  'seen' is the
- * status that the caller found for all of it: if any of it has another by now,
- * as another reader was faster, the medium is not asked, and -EAGAIN returned.
- *
- * Returns the bytes delivered from its start, which are in the store by then
- * (also with store = off), or a negative errno: -EIO and its kin the medium's
- * (rfs_medium_failed), -ETIMEDOUT.  What was not delivered is recorded: BAD if
- * it is one granule, NEAR if it is more, LATE if the medium had the request when
- * the patience ended.  The caller may refine that with rfs_rescue_set. */
-ssize_t rfs_rescue_try(struct rfs_rescue *r, struct rfs_range range,
-		       enum rfs_rescue_status seen,
-		       struct rfs_patience *patience, struct rfs_error *err);
-
 /* What came of comparing a byte of the file with other copies of it, which should
  * hold the same (heal_doubt.c).  Kept in the state under the purpose "suspect", as
  * the view that was served must not change (P4).  Beyond these two the number says

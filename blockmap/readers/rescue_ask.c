@@ -2,9 +2,7 @@
 /* Asking the medium for what was never asked for: nobody asks for the same sectors
  * meanwhile, and what comes of it is kept before anyone is told.
  */
-#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 
@@ -307,28 +305,4 @@ void rfs_rescue_harvest(struct rfs_rescue *r)
 		atomic_store(&r->expects, true);
 	if (n > 0)
 		take_in(r, rfs_range(off, (uint64_t)n), buf, false);
-}
-
-ssize_t rfs_rescue_try(struct rfs_rescue *r, struct rfs_range range,
-		       enum rfs_rescue_status seen,
-		       struct rfs_patience *patience, struct rfs_error *err)
-{
-	const struct rfs_rescue_way at_once = { 0 };
-	RFS_CLEANUP_FREE void *buf = malloc(range.len);
-	struct rfs_run run = { rfs_range_cut(range, rfs_range(0, r->size)),
-			       seen };
-	ssize_t n;
-
-	if (!buf)
-		return rfs_no_memory(err);
-	if (range.len % rfs_rescue_granule(r))
-		return rfs_fail(err, EINVAL, "%s: is read in units of %u bytes",
-				r->name, rfs_rescue_granule(r));
-	n = rfs_rescue_ask(r, range, run, at_once, buf, true, patience);
-	if (n < 0 && n != -EAGAIN)
-		rfs_fail(err, (int)-n,
-			 "%s: %" PRIu64 " bytes at %" PRIu64
-			 " cannot be read: %s",
-			 r->name, range.len, range.off, strerror((int)-n));
-	return n;
 }

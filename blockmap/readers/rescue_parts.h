@@ -67,9 +67,11 @@ struct rfs_rescue_way {
  * there is patience; not in the background, which waits for others until it is
  * told to stop.
  *
- * Returns the bytes delivered into 'buf', or a negative errno.  When it returns,
- * what was delivered is kept, where it is to be kept or 'keep' is set, and what
- * was not delivered is recorded as rfs_rescue_try says. */
+ * Returns the bytes delivered into 'buf', or a negative errno: -EIO and its kin the
+ * medium's (rfs_medium_failed), -ETIMEDOUT.  When it returns, what was delivered is
+ * kept, where it is to be kept or 'keep' is set, and what was not delivered is
+ * recorded: BAD if it is one granule, NEAR if it is more, LATE if the medium had the
+ * request when the patience ended. */
 ssize_t rfs_rescue_ask(struct rfs_rescue *r, struct rfs_range range,
 		       struct rfs_run seen, struct rfs_rescue_way way,
 		       void *buf, bool keep, struct rfs_patience *patience);

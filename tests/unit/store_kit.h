@@ -111,6 +111,18 @@ static inline void kit_reopen(void)
 	kit_open();
 }
 
+/* All that is in it goes, and it goes on as a new one. */
+static inline void kit_drop(void)
+{
+	struct rfs_error err = RFS_ERROR_INIT;
+
+	rfs_store_close(kit->store);
+	kit->store = NULL;
+	if (rfs_store_drop(kit->state, OBJECT, &err) < 0 ||
+	    rfs_store_open(kit->state, OBJECT, SIZE, &kit->store, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
 /* The store's file in the state directory. */
 static inline const char *kit_path(const char *suffix)
 {

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "core/notes.h"
-#include "readers/rescue.h"
+#include "readers/rescue_parts.h"
 
 #define SIZE ((uint64_t)FAKE_SECTORS * 512)
 
@@ -351,13 +351,26 @@ static void after_a_miss_requests_are_small(void **state)
 	rfs_rescue_unref(r);
 }
 
+/* One request, as the fetch has it, for a range of which 'seen' is known. */
+static ssize_t ask_once(struct rfs_rescue *r, struct rfs_range range,
+			enum rfs_rescue_status seen,
+			struct rfs_patience *patience)
+{
+	const struct rfs_rescue_way at_once = { 0 };
+	void *buf = malloc(range.len);
+	ssize_t n = rfs_rescue_ask(r, range, (struct rfs_run){ range, seen },
+				   at_once, buf, true, patience);
+
+	free(buf);
+	return n;
+}
+
 static void *ask_behind(void *data)
 {
 	struct rfs_patience patience = { .left_ns = 300 * FAKE_DEADLINE,
 					 .background = true };
 
-	rfs_rescue_try(data, rfs_range(128 * 512, 4096), RFS_RESCUE_NOT,
-		       &patience, NULL);
+	ask_once(data, rfs_range(128 * 512, 4096), RFS_RESCUE_NOT, &patience);
 	return NULL;
 }
 
@@ -534,7 +547,7 @@ static void a_file_that_was_only_looked_at_leaves_nothing(void **state)
 	rfs_rescue_unref(r);
 }
 
-static void a_try_is_one_request(void **state)
+static void asking_is_one_request(void **state)
 {
 	struct rfs_patience patience = rfs_worker_patience(&worker);
 	struct rfs_rescue *r;
@@ -543,20 +556,20 @@ static void a_try_is_one_request(void **state)
 	open_state();
 	r = rescued(RFS_STORE_OFF);
 	set_bad(64, 1);
-	assert_int_equal(rfs_rescue_try(r, rfs_range(0, 128 * 512),
-					RFS_RESCUE_NOT, &patience, NULL),
-			 64 * 512);
+	assert_int_equal(
+		ask_once(r, rfs_range(0, 128 * 512), RFS_RESCUE_NOT, &patience),
+		64 * 512);
 	assert_int_equal(worker.requests, 1);
 	assert_int_equal(rfs_rescue_find(r, 0, rfs_range(0, SIZE)).value,
 			 RFS_RESCUE_DONE);
 	assert_int_equal(rfs_rescue_find(r, 64 * 512, rfs_range(0, SIZE)).value,
 			 RFS_RESCUE_NEAR);
 	/* Another was faster: nobody is asked. */
-	assert_int_equal(rfs_rescue_try(r, rfs_range(0, 4096), RFS_RESCUE_NOT,
-					&patience, NULL),
-			 -EAGAIN);
-	assert_int_equal(rfs_rescue_try(r, rfs_range(64 * 512, 4096),
-					RFS_RESCUE_NEAR, &patience, NULL),
+	assert_int_equal(
+		ask_once(r, rfs_range(0, 4096), RFS_RESCUE_NOT, &patience),
+		-EAGAIN);
+	assert_int_equal(ask_once(r, rfs_range(64 * 512, 4096), RFS_RESCUE_NEAR,
+				  &patience),
 			 -EIO);
 	assert_int_equal(worker.requests, 2);
 	rfs_rescue_unref(r);
@@ -612,7 +625,7 @@ int main(void)
 		T(an_order_asks_again),
 		T(a_changed_file_is_refused_until_a_refresh),
 		T(a_file_that_was_only_looked_at_leaves_nothing),
-		T(a_try_is_one_request),
+		T(asking_is_one_request),
 		T(who_comes_together_asks_once),
 	};
 

@@ -30,7 +30,7 @@ static void nothing_is_made_before_the_first_put(void **state)
 	assert_int_equal(run.range.off, 700);
 	assert_int_equal(run.range.len, 4400);
 	must_sync();
-	assert_int_equal(rfs_store_forget(kit->store, NULL), 0);
+	kit_drop();
 	rfs_store_totals(kit->store, &t);
 	assert_int_equal(t.kept + t.damaged, 0);
 	kit_reopen();
@@ -59,7 +59,7 @@ static void random_puts_come_back(void **state)
 			expect_known(PUT, true);
 		}
 		if (dice(300) == 0) {
-			assert_int_equal(rfs_store_forget(kit->store, NULL), 0);
+			kit_drop();
 			memset(kit->known, 0, sizeof(kit->known));
 			expect_known(PUT, true);
 		}
@@ -243,7 +243,7 @@ static void damage_anywhere_is_never_served(void **state)
 		rfs_store_totals(kit->store, &t);
 		assert_int_equal(t.kept, SIZE);
 		assert_int_equal(bad_bytes(rfs_range(0, SIZE)), 0);
-		assert_int_equal(rfs_store_forget(kit->store, NULL), 0);
+		kit_drop();
 		kit_close();
 	}
 }
@@ -584,7 +584,7 @@ static void many_threads_at_once(void **state)
 		if (round == 0) { /* next time over chunks not checked */
 			kit_reopen();
 		} else if (round == 1) {
-			assert_int_equal(rfs_store_forget(kit->store, NULL), 0);
+			kit_drop();
 		}
 	}
 	must_put(rfs_range(0, SIZE));

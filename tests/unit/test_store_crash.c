@@ -138,11 +138,11 @@ static void settle(void)
 			kit->known[i] = NOTHING;
 }
 
-static void forget_now_and_then(void)
+static void drop_now_and_then(void)
 {
 	if (dice(6))
 		return;
-	assert_int_equal(rfs_store_forget(kit->store, NULL), 0);
+	kit_drop();
 	memset(kit->known, 0, sizeof(kit->known));
 }
 
@@ -154,7 +154,7 @@ static void what_was_put_survives_a_kill(void **state)
 		kit_open();
 		expect_known(PUT, true);
 		settle();
-		forget_now_and_then();
+		drop_now_and_then();
 		if (dice(2)) /* and another process goes on from there */
 			kit_close();
 		kit_close();
@@ -243,7 +243,7 @@ static void what_was_synced_survives_a_power_cut(void **state)
 		kit_open();
 		expect_known(SYNCED, false);
 		settle();
-		forget_now_and_then();
+		drop_now_and_then();
 		kit_close();
 		learn_disk();
 	}
