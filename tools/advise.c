@@ -27,6 +27,14 @@ static struct rfs_advice_candidate *add(struct rfs_advice *a)
 	return &a->items[a->count++];
 }
 
+static bool has_ext(const struct rfs_losses *losses)
+{
+	for (size_t i = 0; i < losses->nvolumes; i++)
+		if (losses->volumes[i].is_ext)
+			return true;
+	return false;
+}
+
 static int take_losses(struct rfs_advice_candidate *c,
 		       const struct rfs_losses *losses, struct rfs_error *err)
 {
@@ -45,6 +53,10 @@ static int take_losses(struct rfs_advice_candidate *c,
 	c->stale_tables = stale.tables;
 	c->wrong = wrong.data + wrong.tables + wrong.unknown;
 	c->files_hit = lost.inodes + stale.inodes;
+	c->other = 0;
+	for (size_t i = 0; i < losses->count && has_ext(losses); i++)
+		if (losses->items[i].kind == RFS_LOSS_OTHER)
+			c->other += losses->items[i].bytes;
 	c->unread = losses->unread_used;
 	for (uint32_t i = 0; i < losses->nvolumes; i++)
 		if (rfs_losses_journal(losses, i) == RFS_JOURNAL_HIT_DIRTY)
@@ -62,14 +74,6 @@ static int excuse(struct rfs_advice_candidate *c, int r,
 		return rfs_fail(err, -r, "%s", why->text);
 	memcpy(c->why, why->text, sizeof(c->why));
 	return 0;
-}
-
-static bool has_ext(const struct rfs_losses *losses)
-{
-	for (size_t i = 0; i < losses->nvolumes; i++)
-		if (losses->volumes[i].is_ext)
-			return true;
-	return false;
 }
 
 /* A disk with what 'report' says of it. */

@@ -170,7 +170,7 @@ static void put_table(struct rfs_page *p, const struct rfs_disk_facts *f)
 	if (more) {
 		fprintf(p->out, "<p>and %zu more: <code>rescuefs losses ",
 			more);
-		rfs_page_text(p, f->name);
+		rfs_page_text(p, f->word);
 		rfs_page_raw(p, "</code></p>\n");
 	}
 }
@@ -194,7 +194,7 @@ static void put_rest(struct rfs_page *p, const struct rfs_disk_facts *f)
 	rfs_page_raw(p, f->losses.unread_tables ? " that may be in use; "
 						: " in use; ");
 	rfs_page_raw(p, "<code>rescuefs fetch ");
-	rfs_page_text(p, f->name);
+	rfs_page_text(p, f->word);
 	rfs_page_raw(p, "</code> reads it.</p>\n");
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "site/names.h"
 #include "tools/subject.h"
 
 static int sum_up(struct rfs_disk_facts *f, struct rfs_error *err)
@@ -57,7 +58,8 @@ static int gather_one(struct rfs_target *t, struct rfs_disk_facts *f,
 	int r, closed;
 
 	f->name = rfs_target_disk_path(f->disk);
-	if (!f->name)
+	f->word = f->name ? rfs_text_shell(f->name) : NULL;
+	if (!f->word)
 		return rfs_no_memory(err);
 	r = rfs_subject_open(t, f->disk, &s, &why);
 	if (r == 0) {
@@ -100,6 +102,7 @@ void rfs_site_facts_fini(struct rfs_site_facts *facts)
 {
 	for (size_t i = 0; i < facts->count; i++) {
 		free(facts->items[i].name);
+		free(facts->items[i].word);
 		free(facts->items[i].error);
 		free(facts->items[i].commands);
 		rfs_advice_fini(&facts->items[i].advice);

@@ -10,6 +10,7 @@
 struct rfs_disk_facts {
 	const struct rfs_disk *disk;
 	char *name; /* "april-ci/disk" */
+	char *word; /* the same for a shell */
 	struct rfs_report report;
 	struct rfs_losses losses;
 	struct rfs_losses_sum sums[RFS_LOSS_WRONG + 1];

@@ -17,6 +17,7 @@
 #include "core/cleanup.h"
 #include "core/format.h"
 #include "core/view.h"
+#include "site/names.h"
 #include "tools/target.h"
 #include "tools/verbs.h"
 
@@ -110,13 +111,15 @@ static int print_done(const struct request *req)
 /* What a failed order means to the operator. */
 static int order_failed(const struct request *req, int r, struct rfs_error *err)
 {
+	RFS_CLEANUP_FREE char *word = rfs_text_shell(req->path);
+
 	if (r == -EBUSY && req->order == ORDER_REFRESH) {
 		rfs_fail(err, EBUSY,
 			 "%s was written to: better blocks below would not fit "
 			 "to what was written; run rescuefs reset %s first, or "
 			 "refresh with --force, which keeps what was written "
 			 "over them",
-			 req->path, req->path);
+			 req->path, word ? word : req->path);
 		return rfs_complain(err, RFS_EXIT_USE);
 	}
 	rfs_context(err, r, "%s %s", order_name[req->order], req->path);

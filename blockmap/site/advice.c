@@ -158,6 +158,10 @@ static void judge_files(struct rfs_advice *a,
 		choose(a, m,
 		       "its own tables are hit, but e2fsck gets it clean and "
 		       "there is no other copy");
+	} else if (!m->files_hit && m->other) {
+		choose(a, m,
+		       "its ext filesystems have no file and no table that is "
+		       "lost or old, and e2fsck gets them clean");
 	} else if (!m->files_hit) {
 		choose(a, m,
 		       "of what was read no file and no table is lost or old, "
@@ -172,6 +176,21 @@ static void judge_files(struct rfs_advice *a,
 	}
 }
 
+/* What e2fsck and the list of files know nothing of is not passed over. */
+static void add_other(struct rfs_advice *a)
+{
+	size_t len = strlen(a->reason);
+	char bytes[RFS_FORMAT_ROOM];
+
+	if (!a->is_ext || !a->choice || !a->choice->other)
+		return;
+	rfs_format_bytes(a->choice->other, bytes);
+	snprintf(a->reason + len, sizeof(a->reason) - len,
+		 "; %s more are lost or old where no ext filesystem is, and "
+		 "nobody can check what is there",
+		 bytes);
+}
+
 void rfs_advice_judge(struct rfs_advice *a)
 {
 	const struct rfs_advice_candidate *m = merged_of(a);
@@ -182,43 +201,81 @@ void rfs_advice_judge(struct rfs_advice *a)
 		judge_files(a, m);
 	else
 		judge_blocks(a, m);
+	add_other(a);
 }
 
 /*
  * What follows.
  */
 
+/* DIR/REST as one word for a shell; the caller frees it. */
+static char *shell_path(const char *dir, const char *rest)
+{
+	RFS_CLEANUP_FREE char *path = NULL;
+
+	if (asprintf(&path, "%s/%s", dir, rest) < 0) {
+		path = NULL;
+		return NULL;
+	}
+	return rfs_text_shell(path);
+}
+
+static int put_merged_commands(const struct rfs_advice *a, const char *name,
+			       const char *image, FILE *out)
+{
+	if (a->choice->files_hit || a->choice->other || is_mixed(a->choice))
+		fprintf(out, "rescuefs losses %s\n", name);
+	if (a->is_ext)
+		fprintf(out, "e2fsck -fy %s\n", image);
+	fprintf(out, "cp --sparse=always %s COPY\n", image);
+	return 0;
+}
+
+static int put_copy_commands(const struct rfs_advice *a, const char *name,
+			     const char *mountpoint, const char *place,
+			     FILE *out)
+{
+	const char *source = rfs_advice_name(a->choice);
+	RFS_CLEANUP_FREE char *copy = rfs_text_shell(source);
+	RFS_CLEANUP_FREE char *path = NULL, *image = NULL;
+
+	if (asprintf(&path, "sources/%s/%s", source, place) < 0)
+		path = NULL;
+	image = path ? shell_path(mountpoint, path) : NULL;
+	if (!copy || !image)
+		return -ENOMEM;
+	fprintf(out, "rescuefs compare %s merged %s\n", name, copy);
+	fprintf(out, "cp --sparse=always %s COPY\n", image);
+	if (a->is_ext)
+		fputs("e2fsck -fy COPY\n", out);
+	return 0;
+}
+
 char *rfs_advice_commands(const struct rfs_advice *a, const char *mountpoint)
 {
-	RFS_CLEANUP_FREE char *name = rfs_disk_path(a->disk);
+	RFS_CLEANUP_FREE char *path = rfs_disk_path(a->disk);
 	RFS_CLEANUP_FREE char *place = rfs_disk_place(a->disk);
+	RFS_CLEANUP_FREE char *name = path ? rfs_text_shell(path) : NULL;
+	RFS_CLEANUP_FREE char *image = NULL;
 	char *text = NULL;
 	size_t len;
-	FILE *out = name && place ? open_memstream(&text, &len) : NULL;
+	FILE *out;
+	int r = 0;
 
-	if (!out)
-		return NULL;
 	if (!mountpoint)
 		mountpoint = "MOUNTPOINT";
+	image = place ? shell_path(mountpoint, place) : NULL;
+	out = name && image ? open_memstream(&text, &len) : NULL;
+	if (!out)
+		return NULL;
 	if (a->unread)
 		fprintf(out, "rescuefs fetch %s\nrescuefs advise %s\n", name,
 			name);
-	if (a->choice && a->choice->is_merged) {
-		if (a->choice->files_hit || is_mixed(a->choice))
-			fprintf(out, "rescuefs losses %s\n", name);
-		if (a->is_ext)
-			fprintf(out, "e2fsck -fy %s/%s\n", mountpoint, place);
-		fprintf(out, "cp --sparse=always %s/%s COPY\n", mountpoint,
-			place);
-	} else if (a->choice) {
-		fprintf(out, "rescuefs compare %s merged %s\n", name,
-			rfs_advice_name(a->choice));
-		fprintf(out, "cp --sparse=always %s/sources/%s/%s COPY\n",
-			mountpoint, rfs_advice_name(a->choice), place);
-		if (a->is_ext)
-			fputs("e2fsck -fy COPY\n", out);
-	}
-	if (fclose(out) == 0)
+	if (a->choice && a->choice->is_merged)
+		r = put_merged_commands(a, name, image, out);
+	else if (a->choice)
+		r = put_copy_commands(a, name, mountpoint, place, out);
+	if (fclose(out) == 0 && r == 0)
 		return text;
 	free(text);
 	return NULL;
@@ -269,6 +326,7 @@ static int put_candidate(const struct rfs_advice_candidate *c, FILE *out,
 	put_bytes("lost", c->lost, c->lost_tables, out);
 	put_bytes("old", c->stale, c->stale_tables, out);
 	put_bytes("fails its checksum", c->wrong, 0, out);
+	put_bytes("of these where no ext filesystem is", c->other, 0, out);
 	if (c->files_hit)
 		fprintf(out, "    files and directories hit: %" PRIu64 "\n",
 			c->files_hit);
@@ -322,14 +380,15 @@ static json_t *candidate_json(const struct rfs_advice_candidate *c)
 				  k->final, "fixed", rfs_json_number(k->fixed),
 				  "lost_found", rfs_json_number(k->found));
 	return json_pack(
-		"{so so so so so so so so so so sb so so so}", "name",
+		"{so so so so so so so so so so so sb so so so}", "name",
 		rfs_json_text(rfs_advice_name(c)), "as_of",
 		c->copy ? rfs_json_time(c->copy->as_of_ns) : json_null(),
 		"problem", rfs_json_text(c->why[0] ? c->why : NULL), "lost",
 		rfs_json_number(c->lost), "stale", rfs_json_number(c->stale),
 		"checksum", rfs_json_number(c->wrong), "lost_tables",
 		rfs_json_number(c->lost_tables), "stale_tables",
-		rfs_json_number(c->stale_tables), "files_hit",
+		rfs_json_number(c->stale_tables), "other",
+		rfs_json_number(c->other), "files_hit",
 		rfs_json_number(c->files_hit), "unread",
 		rfs_json_number(c->unread), "journal_hit", c->is_journal_hit,
 		"unreadable", rfs_json_number(k->unreadable), "given_up",

@@ -32,6 +32,8 @@ struct rfs_advice_candidate {
 	/* Bytes that matter, and those of them that are tables. */
 	uint64_t lost, stale, wrong;
 	uint64_t lost_tables, stale_tables;
+	/* Those of them that are in what is no ext filesystem. */
+	uint64_t other;
 	uint64_t files_hit;
 	uint64_t unread; /* bytes in use that nobody asked for yet */
 	bool is_journal_hit;

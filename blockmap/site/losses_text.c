@@ -304,12 +304,12 @@ static void put_unread(const struct rfs_losses *losses, const char *name,
 	if (losses->unread_tables)
 		fprintf(out,
 			"Not read yet: tables that this answer needs, so that "
-			"it is not whole; 'rescuefs losses %s' reads them.\n",
+			"it is not whole; rescuefs losses %s reads them.\n",
 			name);
 	if (losses->unread_used)
 		fprintf(out,
 			"Not read yet: %s %s, and %s free. What of it is lost "
-			"shows when it is read: 'rescuefs fetch %s' reads all, "
+			"shows when it is read: rescuefs fetch %s reads all, "
 			"what is in use first.\n",
 			used,
 			losses->unread_tables ? "that may be in use" : "in use",
@@ -370,10 +370,11 @@ int rfs_losses_text(const struct rfs_disk *disk,
 {
 	RFS_CLEANUP_FREE char *path = rfs_disk_path(disk);
 	RFS_CLEANUP_FREE char *name = path ? rfs_text_escape(path) : NULL;
+	RFS_CLEANUP_FREE char *word = path ? rfs_text_shell(path) : NULL;
 	char size[RFS_FORMAT_ROOM];
 	int r;
 
-	if (!name)
+	if (!name || !word)
 		return rfs_no_memory(err);
 	rfs_format_bytes(losses->size, size);
 	fprintf(out, "%s, %s\n", name, size);
@@ -385,7 +386,7 @@ int rfs_losses_text(const struct rfs_disk *disk,
 	put_healed(losses, out);
 	put_orphans(&losses->orphans, out);
 	rfs_strays_text(&losses->strays, "", out);
-	put_unread(losses, name, out);
+	put_unread(losses, word, out);
 	if (r == 0)
 		r = put_alarms(disk, losses, out, err);
 	if (r == 0)

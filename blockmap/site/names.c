@@ -131,3 +131,32 @@ char *rfs_path_escape(const char *path)
 {
 	return escape(path, is_fit_for_path, SIZE_MAX);
 }
+
+static bool is_shell_word(const char *text)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "_-./:@%+,=";
+
+	return *text && !text[strspn(text, plain)];
+}
+
+char *rfs_text_shell(const char *text)
+{
+	bool is_word = is_shell_word(text);
+	char *out = malloc(strlen(text) * 4 + 3), *q = out;
+
+	if (!out)
+		return NULL;
+	if (!is_word)
+		*q++ = '\'';
+	for (; *text; text++) {
+		if (*text == '\'')
+			q = stpcpy(q, "'\\'");
+		*q++ = *text;
+	}
+	if (!is_word)
+		*q++ = '\'';
+	*q = '\0';
+	return out;
+}

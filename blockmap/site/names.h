@@ -31,4 +31,8 @@ char *rfs_text_escape(const char *text);
  * in a guest's filesystem. */
 char *rfs_path_escape(const char *path);
 
+/* 'text' as one word for a shell, for commands that are printed: as it is where
+ * that is one, else in quotes.  A tenant chose the name of the instance. */
+char *rfs_text_shell(const char *text);
+
 #endif /* RESCUEFS_SITE_NAMES_H */

@@ -150,6 +150,56 @@ static void blocks_alone_are_not_mixed(void **state)
 	expect(&s, &s.items[0], "nothing else");
 }
 
+static void what_nobody_can_check_is_named(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s);
+	s.items[0].stale = s.items[0].other = 1024;
+	expect(&s, &s.items[0], "1.0 kB more are lost or old where no ext");
+	assert_null(strstr(s.a.reason, "of what was read no file"));
+	s.items[0].files_hit = 3;
+	expect(&s, &s.items[0], "3 files");
+	expect(&s, &s.items[0], "nobody can check");
+	s.items[0].other = 0;
+	expect(&s, &s.items[0], "3 files");
+	assert_null(strstr(s.a.reason, "nobody can check"));
+}
+
+static struct rfs_disk disk_called(struct rfs_instance *instance, char *name,
+				   char *disk)
+{
+	instance->tree_name = name;
+	return (struct rfs_disk){ .instance = instance, .name = disk };
+}
+
+/* Tenants choose the names; the operator's shell is to take them for names. */
+static void commands_are_fit_for_a_shell(void **state)
+{
+	static char name[] = "x $(reboot); it's", disk_name[] = "disk";
+	struct rfs_instance instance = { 0 };
+	struct rfs_disk disk = disk_called(&instance, name, disk_name);
+	char *text;
+	struct scene s;
+
+	(void)state;
+	begin(&s);
+	s.a.disk = &disk;
+	s.a.unread = 512;
+	rfs_advice_judge(&s.a);
+	text = rfs_advice_commands(&s.a, "/mnt/my rescue");
+	assert_string_equal(
+		text,
+		"rescuefs fetch 'x $(reboot); it'\\''s/disk'\n"
+		"rescuefs advise 'x $(reboot); it'\\''s/disk'\n"
+		"e2fsck -fy '/mnt/my rescue/instances/x $(reboot); "
+		"it'\\''s/disk'\n"
+		"cp --sparse=always '/mnt/my rescue/instances/x $(reboot); "
+		"it'\\''s/disk' COPY\n");
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -160,6 +210,8 @@ int main(void)
 		cmocka_unit_test(what_e2fsck_cannot_mend_is_given_up),
 		cmocka_unit_test(what_was_not_tried_is_not_recommended),
 		cmocka_unit_test(blocks_alone_are_not_mixed),
+		cmocka_unit_test(what_nobody_can_check_is_named),
+		cmocka_unit_test(commands_are_fit_for_a_shell),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

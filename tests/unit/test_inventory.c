@@ -393,6 +393,30 @@ static void names_are_escaped(void **state)
 	}
 }
 
+static void a_name_is_one_word_of_a_shell(void **state)
+{
+	static const struct {
+		const char *name, *want;
+	} cases[] = {
+		{ "april-ci/disk", "april-ci/disk" },
+		{ "", "''" },
+		{ "a b", "'a b'" },
+		{ "x;reboot #/disk", "'x;reboot #/disk'" },
+		{ "$(reboot)", "'$(reboot)'" },
+		{ "it's", "'it'\\''s'" },
+		{ "caf\xc3\xa9", "'caf\xc3\xa9'" },
+		{ "~root", "'~root'" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *got = rfs_text_shell(cases[i].name);
+
+		assert_string_equal(got, cases[i].want);
+		free(got);
+	}
+}
+
 static void two_of_one_name_get_their_uuid(void **state)
 {
 	(void)state;
@@ -730,6 +754,7 @@ int main(void)
 		IN_TREE(a_tie_goes_to_the_damaged),
 		IN_TREE(a_rule_prefers_and_tells_the_format),
 		cmocka_unit_test(names_are_escaped),
+		cmocka_unit_test(a_name_is_one_word_of_a_shell),
 		cmocka_unit_test(names_of_volumes),
 		IN_TREE(volumes_merge_by_name),
 		IN_TREE(a_volume_is_its_instances),
