@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /* rescuefs VERB ...: finds the verb and leaves the rest to it. */
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -42,6 +43,11 @@ static const struct verb {
 };
 
 #define NVERBS (sizeof(verbs) / sizeof(*verbs))
+
+int rfs_site_exit(int r)
+{
+	return r == -EINVAL ? RFS_EXIT_USE : RFS_EXIT_SOURCE;
+}
 
 int rfs_complain(const struct rfs_error *err, int status)
 {

@@ -186,8 +186,9 @@ static int with_sources(struct mount *m)
 	struct rfs_state *st;
 	int r, status;
 
-	if (rfs_site_open(&m->site, &err) < 0)
-		return rfs_complain(&err, RFS_EXIT_SOURCE);
+	r = rfs_site_open(&m->site, &err);
+	if (r < 0)
+		return rfs_complain(&err, rfs_site_exit(r));
 	r = rfs_place_state(&m->site, m->mountpoint, &dir, &err);
 	if (r == 0)
 		r = rfs_state_open(dir, m->mountpoint, &st, &err);

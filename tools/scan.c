@@ -217,10 +217,10 @@ static int scan(const struct request *req, struct rfs_site *site)
 {
 	struct rfs_inventory inv = { 0 };
 	struct rfs_error err = RFS_ERROR_INIT;
-	int status, failed;
+	int status, failed, r = rfs_site_open(site, &err);
 
-	if (rfs_site_open(site, &err) < 0)
-		return rfs_complain(&err, RFS_EXIT_SOURCE);
+	if (r < 0)
+		return rfs_complain(&err, rfs_site_exit(r));
 	if (rfs_inventory_scan(site, NULL, &inv, &err) < 0)
 		return rfs_complain(&err, RFS_EXIT_SOURCE);
 	status = print(req, &inv);

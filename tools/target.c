@@ -239,8 +239,9 @@ int rfs_target_open(struct rfs_target *t, const struct rfs_target_words *words,
 		status = find_mount_alone(t, err);
 	if (status != RFS_EXIT_FINE || t->mountpoint)
 		return status;
-	if (rfs_site_open(&t->site, err) < 0)
-		return RFS_EXIT_SOURCE;
+	r = rfs_site_open(&t->site, err);
+	if (r < 0)
+		return rfs_site_exit(r);
 	status = open_state(t, words, err);
 	if (status == RFS_EXIT_FINE)
 		status = open_disks(t, words, names, n, err);

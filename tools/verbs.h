@@ -35,4 +35,7 @@ int rfs_verb_plan(int argc, char **argv);
 /* Prints the text as one sentence on stderr and returns 'status'. */
 int rfs_complain(const struct rfs_error *err, int status);
 
+/* The exit status for a site that rfs_site_open refused with 'r'. */
+int rfs_site_exit(int r);
+
 #endif /* RESCUEFS_TOOLS_VERBS_H */

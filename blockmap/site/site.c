@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "readers/reach.h"
@@ -445,11 +446,14 @@ static void keep_open_error(struct rfs_site *site, struct rfs_source *source,
 static void open_root(struct rfs_site *site, struct rfs_source *source)
 {
 	struct rfs_error why = RFS_ERROR_INIT;
+	struct stat st;
 	int fd = rfs_reach_open(source->names, AT_FDCWD, source->root,
-				O_PATH | O_DIRECTORY | O_CLOEXEC, 0, NULL);
+				O_PATH | O_DIRECTORY | O_CLOEXEC, 0, &st);
 
 	if (fd >= 0) {
 		source->root_fd = fd;
+		source->root_dev = st.st_dev;
+		source->root_ino = st.st_ino;
 		return;
 	}
 	rfs_fail(&why, -fd, "%s: %s%s", source->root, strerror(-fd),
@@ -530,6 +534,42 @@ static int open_source(struct rfs_site *site, struct rfs_source *source,
 	return 0;
 }
 
+/* Where both look, or NULL. */
+static const char *same_place(const struct rfs_source *a,
+			      const struct rfs_source *b)
+{
+	if (a->root_fd >= 0 && b->root_fd >= 0 && a->root_dev == b->root_dev &&
+	    a->root_ino == b->root_ino)
+		return b->root;
+	if (a->volumes && b->volumes && strcmp(a->volumes, b->volumes) == 0)
+		return b->volumes;
+	return NULL;
+}
+
+/* Said twice, a dying disk would be asked twice for everything, as a backup
+ * without a deadline too, and heal nothing. */
+static int check_twice(const struct rfs_site *site, struct rfs_error *err)
+{
+	for (size_t i = 0; i < site->nsources; i++) {
+		const struct rfs_source *a = site->sources[i];
+
+		for (size_t k = 0; k < site->nsources; k++) {
+			const struct rfs_source *b = site->sources[k];
+			const char *place = k == i ? NULL : same_place(a, b);
+
+			if (a->kind == RFS_DAMAGED && place)
+				return rfs_fail(
+					err, EINVAL,
+					"source %s is the damaged source %s "
+					"itself (%s), and can give nothing "
+					"that it does not have; leave one of "
+					"them out",
+					b->origin.name, a->origin.name, place);
+		}
+	}
+	return 0;
+}
+
 int rfs_site_open(struct rfs_site *site, struct rfs_error *err)
 {
 	const char *why = NULL;
@@ -551,7 +591,7 @@ int rfs_site_open(struct rfs_site *site, struct rfs_error *err)
 	if (!opened)
 		return rfs_fail(err, ENOENT, "no source could be opened: %s",
 				why ? why : "out of memory");
-	return 0;
+	return check_twice(site, err);
 }
 
 int rfs_site_state_dir(const struct rfs_site *site, char **ret_dir,

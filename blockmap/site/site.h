@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/checksum.h"
 #include "core/error.h"
@@ -76,6 +77,8 @@ struct rfs_source {
 	struct rfs_nbd_watch *watch; /* connections to these, and to programs
 				      * that read its images */
 	int root_fd;		     /* O_PATH directory; -1 until opened */
+	dev_t root_dev;		     /* which that is, once it is open */
+	ino_t root_ino;
 	/* Of a damaged source, or of one that has a deadline of its own; else
 	 * NULL.  Two, so that a sector that hangs keeps no file from being
 	 * opened. */
@@ -210,7 +213,8 @@ struct rfs_source *rfs_site_find_source(const struct rfs_site *site,
 bool rfs_source_is_called(const struct rfs_source *source, const char *name);
 
 /* Opens the roots.  A source that cannot be opened keeps its 'open_error' and
- * is passed over, with a note; an error only if none could be opened. */
+ * is passed over, with a note; an error only if none could be opened, or -EINVAL
+ * if there is no source or a damaged one is there twice. */
 int rfs_site_open(struct rfs_site *site, struct rfs_error *err);
 
 /* Writes the site as a site file; the caller frees *ret_text. */

@@ -445,6 +445,28 @@ static void a_source_that_fails_is_passed_over(void **state)
 	assert_int_equal(site.notes.count, 1);
 }
 
+/* A dying disk would be read twice, once without any care. */
+static void a_damaged_source_is_no_backup_of_itself(void **state)
+{
+	char path[TREE_PATH];
+
+	(void)state;
+	tree_file("root/file", "", -1);
+	tree_path(path, "root");
+	add(RFS_BACKUP, path);
+	strcat(path, "/../root/.");
+	add(RFS_BACKUP, path);
+	assert_int_equal(rfs_site_open(&site, &err), 0);
+	add(RFS_DAMAGED, path);
+	assert_int_equal(rfs_site_open(&site, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "leave one of them out"));
+	rfs_site_fini(&site);
+	rfs_site_init(&site);
+	add(RFS_DAMAGED, path);
+	add(RFS_DAMAGED, path);
+	assert_int_equal(rfs_site_open(&site, &err), -EINVAL);
+}
+
 static void what_a_file_cannot_say_is_not_printed(void **state)
 {
 	char *text;
@@ -476,6 +498,7 @@ int main(void)
 		IN_TREE(a_wrong_deadline_is_refused),
 		IN_TREE(a_date_in_the_path_is_when_it_was_taken),
 		IN_TREE(a_source_that_fails_is_passed_over),
+		IN_TREE(a_damaged_source_is_no_backup_of_itself),
 		IN_TREE(what_a_file_cannot_say_is_not_printed),
 	};
 
