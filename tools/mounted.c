@@ -103,6 +103,19 @@ static const struct rfs_reader_ops mounted_ops = {
 	.close = mounted_close,
 };
 
+/* Why it cannot be opened: the mount knows more than an errno can say. */
+static int open_failed(const char *path, int why, struct rfs_error *err)
+{
+	char text[RFS_ERROR_MAX];
+	ssize_t n =
+		getxattr(path, "user.rescuefs.error", text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return rfs_fail(err, why, "%s: %s", path, strerror(why));
+	text[n] = '\0';
+	return rfs_fail(err, why, "%s", text);
+}
+
 static int open_file(const char *path, const char *name,
 		     const struct rfs_origin *origin, struct rfs_reader **ret,
 		     struct rfs_error *err)
@@ -110,7 +123,7 @@ static int open_file(const char *path, const char *name,
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		return rfs_fail(err, errno, "%s: %s", path, strerror(errno));
+		return open_failed(path, errno, err);
 	return rfs_file_open(fd, false, name, origin, ret, err);
 }
 

@@ -73,14 +73,23 @@ static int write_file(const char *path, const struct rfs_inventory *inv,
 	return r;
 }
 
+/* Most sentences name the disk themselves. */
+static void complain_of(const struct rfs_disk_facts *f)
+{
+	size_t len = strlen(f->name);
+	bool is_named = strncmp(f->error, f->name, len) == 0;
+
+	fprintf(stderr, "rescuefs: %s%s%s\n", is_named ? "" : f->name,
+		is_named ? "" : ": ", f->error);
+}
+
 static int status_of(const struct rfs_site_facts *facts)
 {
 	int status = RFS_EXIT_FINE;
 
 	for (size_t i = 0; i < facts->count; i++) {
 		if (facts->items[i].error) {
-			fprintf(stderr, "rescuefs: %s: %s\n",
-				facts->items[i].name, facts->items[i].error);
+			complain_of(&facts->items[i]);
 			status = RFS_EXIT_SOURCE;
 		} else if (status == RFS_EXIT_FINE &&
 			   rfs_losses_matter(&facts->items[i].losses)) {

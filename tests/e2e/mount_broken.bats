@@ -42,6 +42,16 @@ setup()
 	[[ $output = *qcow2* ]]
 }
 
+@test "a verb beside the mount says why, too" {
+	for verb in losses map; do
+		run -3 --separate-stderr client "$RESCUEFS" "$verb" \
+			--damaged "$BM" --backup "$BACKUP" --state "$W/state" \
+			broken/disk
+		# shellcheck disable=SC2154 # run sets it
+		[[ $stderr = *"no source of it can be opened"*qcow2* ]]
+	done
+}
+
 @test "the others are well" {
 	client cmp "$MNT/instances/torn/disk" "$BM/$NOVA/$TORN/disk"
 	client find "$MNT" >/dev/null
