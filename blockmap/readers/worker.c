@@ -508,7 +508,10 @@ static int64_t serve(struct rfs_worker *w, const struct rfs_child_request *q,
 	if (r == 0 && result == -ETIMEDOUT)
 		result =
 			-EIO; /* the kernel's answer, and not the lack of one */
-	w->counts.errors += r < 0 || result < 0;
+	/* That there is no more data is an answer. */
+	if (r < 0 ||
+	    (result < 0 && !(q->op == RFS_CHILD_SEEK && result == -ENXIO)))
+		w->counts.errors++;
 	return r < 0 ? r : result;
 }
 

@@ -170,6 +170,21 @@ static void errors_are_the_kernels(void **state)
 		-EINVAL);
 }
 
+static struct rfs_worker_counts counts_now(void);
+
+/* The operator is told how often the disk failed: a hole is no failure. */
+static void the_end_of_the_data_is_no_error(void **state)
+{
+	struct rfs_patience patience = rfs_worker_patience(w);
+
+	(void)state;
+	assert_int_equal(rfs_worker_seek(file, SIZE, SEEK_DATA, &patience),
+			 -ENXIO);
+	assert_int_equal(counts_now().errors, 0);
+	assert_int_equal(rfs_worker_seek(file, 0, 99, &patience), -EINVAL);
+	assert_int_equal(counts_now().errors, 1);
+}
+
 static void names_are_looked_up(void **state)
 {
 	struct rfs_patience patience = rfs_worker_patience(w);
@@ -623,6 +638,7 @@ int main(void)
 		T(it_reads),
 		T(it_reads_unit_by_unit),
 		T(errors_are_the_kernels),
+		T(the_end_of_the_data_is_no_error),
 		T(names_are_looked_up),
 		T(the_deadline_is_kept),
 		T(the_patience_tells_who_was_late),
