@@ -11,6 +11,14 @@
 /* A page has to be read; the rest is for rescuefs losses. */
 #define ROWS_MAX 200
 
+static bool is_cut_short(const struct rfs_losses *losses)
+{
+	for (size_t i = 0; i < losses->nvolumes; i++)
+		if (losses->volumes[i].missing)
+			return true;
+	return losses->missing;
+}
+
 static bool has_alarm(const struct rfs_losses *losses)
 {
 	for (uint32_t i = 0; i < losses->nvolumes; i++)
@@ -34,6 +42,8 @@ const char *rfs_page_verdict(const struct rfs_disk_facts *f,
 		return "tables are hit";
 	if (lost->data || lost->unknown)
 		return "files are hit";
+	if (is_cut_short(&f->losses))
+		return "cut short";
 	*ret_class = "warn";
 	if (rfs_losses_matter(&f->losses))
 		return stale->data ? "files are old in places"
@@ -78,6 +88,7 @@ static void put_copies(struct rfs_page *p, const struct rfs_disk *disk)
 
 static void put_volumes(struct rfs_page *p, const struct rfs_losses *losses)
 {
+	RFS_CLEANUP_FREE char *size = rfs_losses_size_text(losses);
 	char doubt[RFS_ERROR_MAX + 100];
 
 	for (size_t i = 0; i < losses->nvolumes; i++) {
@@ -93,6 +104,11 @@ static void put_volumes(struct rfs_page *p, const struct rfs_losses *losses)
 			rfs_page_raw(p, ": ");
 			rfs_page_text(p, doubt);
 		}
+		rfs_page_raw(p, "</p>\n");
+	}
+	if (size && *size) {
+		rfs_page_raw(p, "<p>");
+		rfs_page_text(p, size);
 		rfs_page_raw(p, "</p>\n");
 	}
 }

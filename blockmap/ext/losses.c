@@ -237,8 +237,10 @@ static const char *ext_type(const struct ext2_super_block *sb)
 static void describe(const struct rfs_extfs *x, struct rfs_volume *v)
 {
 	const struct ext2_super_block *sb = x->fs->super;
+	uint64_t size = ext2fs_blocks_count(x->fs->super) * x->fs->blocksize;
 
 	v->is_ext = true;
+	v->missing = size - rfs_extfs_size(x);
 	strcpy(v->type, ext_type(sb));
 	memcpy(v->label, sb->s_volume_name, sizeof(v->label) - 1);
 	put_uuid(sb->s_uuid, v->uuid);
@@ -421,6 +423,9 @@ static int find_volumes(struct finding *f)
 	if (!f->out->volumes)
 		return rfs_no_memory(f->err);
 	if (f->parts.kind != RFS_TABLE_NONE) {
+		f->out->missing = f->parts.end > f->out->size
+					  ? f->parts.end - f->out->size
+					  : 0;
 		r = find_partitions(f, &any);
 		if (r < 0 || any)
 			return r;
@@ -430,11 +435,12 @@ static int find_volumes(struct finding *f)
 		if (r < 0)
 			return r;
 		rfs_extfs_close(x);
+		f->out->missing = 0;
 		forget(f->out);
 		memset(f->out->volumes, 0, sizeof(*f->out->volumes));
 	}
 	f->out->is_table_partial = f->parts.is_partial;
-	return find_volume(f, whole, 0, &is_ext);
+	return whole.len ? find_volume(f, whole, 0, &is_ext) : 0;
 }
 
 /* Bytes of the unread runs that are in use. */

@@ -65,8 +65,11 @@ struct rfs_volume {
 	bool is_dirty;		  /* its journal waits for a replay */
 	bool has_journal_outside; /* its journal is on another disk */
 	bool is_super_spare;	  /* the first superblock is no good */
-	bool is_endless;      /* its tables lead in circles: not all is told */
-	uint32_t groups_lost; /* whose tables nobody knows the place of */
+	bool is_endless; /* its tables lead in circles: not all is told */
+	/* Bytes of the filesystem behind the end of its disk or partition.  They
+	 * are in no list. */
+	uint64_t missing;
+	uint32_t groups_lost;	 /* whose tables nobody knows the place of */
 	char why[RFS_ERROR_MAX]; /* why it could not be looked into, or "" */
 };
 
@@ -78,6 +81,9 @@ struct rfs_losses {
 	struct rfs_volume *volumes;
 	size_t nvolumes;
 	uint64_t size;
+	/* Bytes of partitions behind the end of the disk: it was cut short.
+	 * They are in no list. */
+	uint64_t missing;
 	/* Bytes that nobody asked for yet: in use by the block bitmaps, or all
 	 * of them where no filesystem says. */
 	uint64_t unread_used;

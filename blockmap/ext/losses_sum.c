@@ -74,11 +74,11 @@ bool rfs_losses_matter(const struct rfs_losses *losses)
 	if (losses->unread_tables)
 		return false;
 	for (size_t i = 0; i < losses->nvolumes; i++)
-		if (losses->volumes[i].why[0] ||
+		if (losses->volumes[i].why[0] || losses->volumes[i].missing ||
 		    losses->volumes[i].groups_lost ||
 		    losses->volumes[i].is_endless)
 			return true;
-	return losses->is_table_partial;
+	return losses->is_table_partial || losses->missing;
 }
 
 enum rfs_journal_alarm rfs_losses_journal(const struct rfs_losses *losses,

@@ -67,8 +67,11 @@ static int add(struct rfs_reader *disk, struct rfs_partitions *list,
 	       unsigned int number, uint64_t first, uint64_t count,
 	       uint32_t unit)
 {
-	uint64_t size = rfs_reader_size(disk);
+	uint64_t size = rfs_reader_size(disk), most = RFS_SIZE_MAX / unit;
 
+	if (count && first <= most && count <= most - first &&
+	    (first + count) * unit > list->end)
+		list->end = (first + count) * unit;
 	if (!count || list->count >= RFS_PARTITIONS_MAX || first >= size / unit)
 		return 0;
 	if (RFS_VEC_ROOM(list) < 0)
@@ -284,8 +287,12 @@ int rfs_partitions_read(struct rfs_reader *disk, struct rfs_partitions *ret,
 {
 	uint8_t sector[SECTOR];
 	struct rfs_partitions list = { 0 };
-	int found = read_all(disk, 0, sector, SECTOR, err), r = 1;
+	int found, r = 1;
 
+	*ret = list;
+	if (rfs_reader_size(disk) < SECTOR)
+		return 0;
+	found = read_all(disk, 0, sector, SECTOR, err);
 	if (found < 0)
 		return found;
 	/* A GPT counts where the MBR says so, or cannot speak. */

@@ -32,6 +32,8 @@ struct rfs_partitions {
 	struct rfs_partition *items; /* as the table has them */
 	size_t count;
 	size_t room;
+	uint64_t end; /* of the last of them, by the table: maybe no longer on
+		       * the disk */
 	struct rfs_ranges tables; /* where the table lies, not in order */
 	/* What the table should be, or a part of it, could not be read: there
 	 * may be partitions that are not in the list (P3). */

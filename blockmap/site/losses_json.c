@@ -65,7 +65,7 @@ static json_t *volume_of(const struct rfs_losses *losses,
 
 	rfs_volume_doubt(losses, v, doubt, sizeof(doubt));
 	return json_pack(
-		"{so so so so so so sb sb sb so}", "offset",
+		"{so so so so so so sb sb sb so so}", "offset",
 		rfs_json_number(v->range.off), "length",
 		rfs_json_number(v->range.len), "partition",
 		v->partition ? rfs_json_number(v->partition) : json_null(),
@@ -73,7 +73,8 @@ static json_t *volume_of(const struct rfs_losses *losses,
 		rfs_json_text(v->label[0] ? v->label : NULL), "uuid",
 		rfs_json_text(v->uuid[0] ? v->uuid : NULL), "ext", v->is_ext,
 		"dirty", v->is_dirty, "spare_superblock", v->is_super_spare,
-		"note", rfs_json_text(doubt[0] ? doubt : NULL));
+		"missing", rfs_json_number(v->missing), "note",
+		rfs_json_text(doubt[0] ? doubt : NULL));
 }
 
 static json_t *alarm_of(struct document *d, uint32_t volume)
@@ -126,6 +127,8 @@ static int put_head(struct document *d)
 	if (r == 0)
 		r = put(d, ",\n  \"matters\": ",
 			json_boolean(rfs_losses_matter(l)));
+	if (r == 0)
+		r = put(d, ",\n  \"missing\": ", rfs_json_number(l->missing));
 	if (r == 0)
 		r = put(d, ",\n  \"unread\": ",
 			json_pack("{so so so}", "used",

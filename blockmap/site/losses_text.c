@@ -41,6 +41,18 @@ char *rfs_volume_text(const struct rfs_volume *volume)
 	return text;
 }
 
+/* What is not there is in no map, as no source says that it should be. */
+static void doubt_missing(const struct rfs_volume *v, char *text, size_t room)
+{
+	char missing[RFS_FORMAT_ROOM];
+
+	rfs_format_bytes(v->missing, missing);
+	snprintf(text, room,
+		 "its last %s would lie behind the end of the %s, which was "
+		 "cut short: what is there is lost, and is not in the list",
+		 missing, v->partition ? "partition" : "disk");
+}
+
 void rfs_volume_doubt(const struct rfs_losses *losses,
 		      const struct rfs_volume *v, char *text, size_t room)
 {
@@ -54,6 +66,8 @@ void rfs_volume_doubt(const struct rfs_losses *losses,
 		snprintf(text, room,
 			 "is not ext2, ext3 or ext4: what is hit is told in "
 			 "bytes, not in files");
+	else if (v->missing)
+		doubt_missing(v, text, room);
 	else if (v->is_endless)
 		snprintf(text, room,
 			 "its tables lead in circles, so that not all of it "
@@ -103,6 +117,37 @@ char *rfs_losses_alarm_text(const struct rfs_disk *disk,
 	return n < 0 ? NULL : text;
 }
 
+char *rfs_losses_size_text(const struct rfs_losses *losses)
+{
+	char missing[RFS_FORMAT_ROOM], *text;
+
+	if (!losses->size)
+		return strdup("It is empty; rescuefs scan says how large its "
+			      "copies are.");
+	if (!losses->missing)
+		return strdup("");
+	rfs_format_bytes(losses->missing, missing);
+	if (asprintf(&text,
+		     "The disk was cut short: the last %s of its partitions "
+		     "would lie behind its end, are lost, and are not in the "
+		     "list.",
+		     missing) < 0)
+		return NULL;
+	return text;
+}
+
+static int put_size_doubt(const struct rfs_losses *losses, FILE *out,
+			  struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *text = rfs_losses_size_text(losses);
+
+	if (!text)
+		return rfs_no_memory(err);
+	if (*text)
+		fprintf(out, "%s\n", text);
+	return 0;
+}
+
 /* Each filesystem with what is to be said of it. */
 static int put_volumes(const struct rfs_losses *losses, FILE *out,
 		       struct rfs_error *err)
@@ -124,7 +169,7 @@ static int put_volumes(const struct rfs_losses *losses, FILE *out,
 	if (losses->is_table_partial && !losses->unread_tables)
 		fprintf(out, "A part of the partition table cannot be read: "
 			     "there may be partitions that are not here.\n");
-	return 0;
+	return put_size_doubt(losses, out, err);
 }
 
 static int put_alarms(const struct rfs_disk *disk,

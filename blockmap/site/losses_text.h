@@ -30,6 +30,10 @@ int64_t rfs_disk_age(const struct rfs_disk *disk,
 char *rfs_losses_alarm_text(const struct rfs_disk *disk,
 			    const struct rfs_losses *losses, uint32_t volume);
 
+/* What is to be said of the disk's size, or ""; the caller frees it.  NULL: no
+ * memory. */
+char *rfs_losses_size_text(const struct rfs_losses *losses);
+
 /* "ext4 \"root\" on partition 1", fit for a terminal; the caller frees it.
  * NULL: no memory. */
 char *rfs_volume_text(const struct rfs_volume *volume);

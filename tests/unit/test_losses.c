@@ -649,6 +649,55 @@ static void partitions_each_have_their_files(void **state)
 	end(&p);
 }
 
+static void load_again(struct painted *p)
+{
+	rfs_reader_unref(p->im.reader);
+	memdisk_fini(&p->im.disk);
+	ext_load(&p->im);
+	free(p->state);
+	p->blocks = p->im.disk.size / BS;
+	p->state = malloc(p->blocks + 1);
+	memset(p->state, RFS_FRESH, p->blocks);
+}
+
+/* No source has what was cut off, so that no map speaks of it. */
+static void a_disk_that_was_cut_short_is_not_whole(void **state)
+{
+	struct painted p;
+
+	(void)state;
+	make(&p, "-t ext4");
+	ext_run(&p.im, "cp image whole && truncate -s 20M image");
+	load_again(&p);
+	look(&p);
+	assert_true(p.found.volumes[0].is_ext);
+	assert_int_equal(p.found.volumes[0].missing, 12 << 20);
+	assert_true(rfs_losses_matter(&p.found));
+	/* Of the last partition a part is there, or nothing. */
+	for (int mb = 40; mb > 30; mb -= 8) {
+		ext_run(&p.im,
+			"rm image && truncate -s 80M image && "
+			"printf 'label: dos\n2048,65536\n71680,65536\n' | "
+			"sfdisk -q image && "
+			"dd if=whole of=image bs=1M seek=1 conv=notrunc && "
+			"truncate -s %dM image",
+			mb);
+		load_again(&p);
+		look(&p);
+		assert_int_equal(p.found.nvolumes, mb == 40 ? 2 : 1);
+		assert_int_equal(p.found.volumes[0].missing,
+				 mb == 40 ? 0 : 1 << 20);
+		assert_int_equal(p.found.missing, (67 - mb) << 20);
+		assert_true(rfs_losses_matter(&p.found));
+	}
+	ext_run(&p.im, "truncate -s 0 image");
+	load_again(&p);
+	look(&p);
+	assert_int_equal(p.found.nvolumes, 0);
+	assert_false(p.found.is_table_partial);
+	end(&p);
+}
+
 /* Any bytes of its tables set to anything: it ends, and what it tells of is on
  * the disk. */
 static void hostile_tables_end(void **state)
@@ -699,6 +748,7 @@ int main(void)
 		cmocka_unit_test(a_lost_superblock_is_replaced),
 		cmocka_unit_test(something_else_is_told_by_the_block),
 		cmocka_unit_test(partitions_each_have_their_files),
+		cmocka_unit_test(a_disk_that_was_cut_short_is_not_whole),
 		cmocka_unit_test(hostile_tables_end),
 	};
 
