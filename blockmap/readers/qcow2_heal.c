@@ -53,7 +53,7 @@ static bool is_used_alike(const struct rfs_qcow2_census *ours,
 	       ours->refs[i] != RFS_QCOW2_REFS_MAX;
 }
 
-static bool is_believed_packed(struct rfs_qcow2_healing *h,
+bool rfs_qcow2_is_packed_alike(struct rfs_qcow2_healing *h,
 			       const struct rfs_qcow2_judged *w,
 			       const struct rfs_qcow2_entry *e)
 {
@@ -85,7 +85,7 @@ static struct rfs_qcow2_entry believe(struct rfs_qcow2_healing *h,
 
 	/* Two claim it, and this is the one that the copy knows. */
 	if (e.kind == RFS_QCOW2_PACKED)
-		is_good = is_believed_packed(h, w, &e);
+		is_good = rfs_qcow2_is_packed_alike(h, w, &e);
 	else if (e.kind == RFS_QCOW2_STORED && own->is_contested &&
 		 own->host == e.host)
 		is_good = raw & COPIED && rfs_qcow2_is_sole(h, e.host);
@@ -141,14 +141,14 @@ static int ask_fresher(const struct rfs_qcow2_healer *by, uint64_t guest,
 /* Both tables that lie at 'off', the image's own first. */
 static int ask_tables(const struct rfs_qcow2_healer *by, uint64_t off,
 		      uint64_t guest, struct rfs_qcow2_entry *ret,
-		      struct rfs_error *err)
+		      bool *ret_is_own, struct rfs_error *err)
 {
 	struct rfs_qcow2_healing *h = by->healing;
 	struct rfs_qcow2_judged *w = &h->witnesses[by->witness];
 	struct rfs_qcow2_entry own;
 	struct rfs_qcow2_l2 *l2;
 	uint64_t raw, bitmap;
-	bool is_told, is_own;
+	bool is_told;
 	int r = rfs_qcow2_l2_get(h->q, off, &l2, err);
 
 	if (r < 0)
@@ -159,9 +159,9 @@ static int ask_tables(const struct rfs_qcow2_healer *by, uint64_t off,
 	if (l2->is_blank)
 		ret->kind = RFS_QCOW2_UNKNOWN;
 	rfs_qcow2_l2_put(h->q, l2);
-	is_own = ret->kind != RFS_QCOW2_UNKNOWN &&
-		 ret->kind != RFS_QCOW2_INVALID;
-	if (is_own)
+	*ret_is_own = ret->kind != RFS_QCOW2_UNKNOWN &&
+		      ret->kind != RFS_QCOW2_INVALID;
+	if (*ret_is_own)
 		return 0;
 	r = rfs_qcow2_l2_get(w->q, off, &l2, err);
 	if (r < 0)
@@ -182,6 +182,26 @@ static bool is_verdict(const struct rfs_qcow2_healer *by)
 	       (by->proved ? RFS_QCOW2_PROVED : RFS_QCOW2_UNPROVED);
 }
 
+bool rfs_qcow2_gives_own(const struct rfs_qcow2_healer *by)
+{
+	return by->healing->q->is_borrowed && !by->guesses && is_verdict(by);
+}
+
+/* The verdict on one cluster.  What the image's own table says stands as long as that
+ * is this entry's table. */
+static bool is_verdict_on(const struct rfs_qcow2_healer *by, uint64_t guest,
+			  bool is_own)
+{
+	const struct rfs_qcow2_judged *w = &by->healing->witnesses[by->witness];
+	uint64_t span = 1ull << w->q->span_bits;
+	bool is_proved;
+
+	if (is_own)
+		guest &= ~(span - 1);
+	is_proved = w->says.verdict == RFS_QCOW2_PROVED && guest < w->says.kept;
+	return by->proved == is_proved;
+}
+
 int rfs_qcow2_heal_entry(const struct rfs_qcow2_healer *by, uint64_t guest,
 			 struct rfs_qcow2_entry *ret, uint64_t *ret_len,
 			 struct rfs_error *err)
@@ -190,6 +210,7 @@ int rfs_qcow2_heal_entry(const struct rfs_qcow2_healer *by, uint64_t guest,
 	struct rfs_qcow2_judged *w = &h->witnesses[by->witness];
 	uint64_t index = guest >> h->q->span_bits;
 	uint64_t span = 1ull << h->q->span_bits;
+	bool is_own = false;
 	uint64_t left;
 	int r;
 
@@ -200,13 +221,15 @@ int rfs_qcow2_heal_entry(const struct rfs_qcow2_healer *by, uint64_t guest,
 	left = span - (guest & (span - 1));
 	*ret = (struct rfs_qcow2_entry){ .kind = RFS_QCOW2_UNKNOWN };
 	*ret_len = left;
-	if (r < 0 || !is_verdict(by) || index >= w->q->l1.len / 8 ||
+	if (r < 0 || !rfs_qcow2_is_usable(w) || index >= w->q->l1.len / 8 ||
 	    !w->tables[index])
 		return r;
 	*ret_len = h->q->cluster_size;
 	r = ask_fresher(by, guest, err);
 	if (r == 0)
-		r = ask_tables(by, w->tables[index], guest, ret, err);
+		r = ask_tables(by, w->tables[index], guest, ret, &is_own, err);
+	if (r == 0 && !is_verdict_on(by, guest, is_own))
+		ret->kind = RFS_QCOW2_UNKNOWN;
 	return r < 0 ? r : 0;
 }
 
@@ -226,8 +249,7 @@ static int ref(struct rfs_qcow2_healing *h, struct rfs_qcow2_healer **ret,
 }
 
 /* Where even the header is another's, nothing of the image is read before it is
- * known to be a copy of the same.  1: it is not, or not of this verdict; guesses
- * are made by any. */
+ * known to be a copy of the same.  1: it is not. */
 static int is_closed(const struct rfs_qcow2_healer *by, struct rfs_error *err)
 {
 	struct rfs_qcow2_healing *h = by->healing;
@@ -236,10 +258,7 @@ static int is_closed(const struct rfs_qcow2_healer *by, struct rfs_error *err)
 	if (!h->q->is_borrowed)
 		return 0;
 	r = rfs_qcow2_judge(h, by->witness, err);
-	if (r < 0)
-		return r;
-	return by->guesses ? !rfs_qcow2_is_usable(&h->witnesses[by->witness])
-			   : !is_verdict(by);
+	return r < 0 ? r : !rfs_qcow2_is_usable(&h->witnesses[by->witness]);
 }
 
 static int healed_read(void *state, struct rfs_range range, void *buf,

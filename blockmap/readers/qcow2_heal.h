@@ -89,6 +89,14 @@ int rfs_qcow2_judge(struct rfs_qcow2_healing *h, size_t witness,
 int rfs_qcow2_find_unfit(struct rfs_qcow2_healing *h,
 			 struct rfs_qcow2_judged *w, const char **ret_why,
 			 struct rfs_error *err);
+/* Sets says.kept of a copy of which nothing contradicts, as far as a cluster shows that
+ * the disk was not made smaller; it is where the last entry that agrees says. */
+int rfs_qcow2_find_kept(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
+			struct rfs_error *err);
+/* What a table says by itself. */
+struct rfs_qcow2_entry rfs_qcow2_entry_of(const struct rfs_qcow2 *q,
+					  const struct rfs_qcow2_table *t,
+					  uint64_t guest);
 /* Forgets all verdicts, here and in the state. */
 int rfs_qcow2_forget_verdicts(struct rfs_qcow2_healing *h,
 			      struct rfs_error *err);
@@ -104,6 +112,9 @@ static inline bool rfs_qcow2_is_usable(const struct rfs_qcow2_judged *w)
  * know the table.  'index' is that of its L1 entry. */
 bool rfs_qcow2_denies_zeros(struct rfs_qcow2_healing *h, uint64_t off,
 			    uint64_t index);
+
+/* What the image tells by itself is the healer's too: its header is the witness'. */
+bool rfs_qcow2_gives_own(const struct rfs_qcow2_healer *healer);
 
 /* What is healed at 'guest', whose own table says 'own' (not STORED to data that
  * can be told).  *ret_len: how far from the start of its cluster on the answer
@@ -167,6 +178,11 @@ int rfs_qcow2_keep_orphans(struct rfs_qcow2_healing *h, struct rfs_error *err);
 bool rfs_qcow2_is_l1_lost(const struct rfs_qcow2 *q, enum rfs_qcow2_kind kind,
 			  const struct rfs_qcow2_census *census);
 
+/* True if what the copy's compressed cluster is made of is there as it was: refcounts
+ * and bytes, which are read. */
+bool rfs_qcow2_is_packed_alike(struct rfs_qcow2_healing *h,
+			       const struct rfs_qcow2_judged *w,
+			       const struct rfs_qcow2_entry *e);
 /* True if 'host' is a cluster that no table claims and whose refcount, where it
  * can be read, is 1. */
 bool rfs_qcow2_is_free_for(const struct rfs_qcow2_healing *h,

@@ -43,6 +43,13 @@ static void agree(struct rfs_qcow2_judged *w)
 	w->says.agree++;
 }
 
+/* What lies before 'end' was not cut off the disk. */
+static void agree_to(struct rfs_qcow2_judged *w, uint64_t end)
+{
+	agree(w);
+	w->says.kept = end > w->says.kept ? end : w->says.kept;
+}
+
 static void contradict(struct rfs_qcow2_judged *w)
 {
 	w->says.contradict++;
@@ -92,9 +99,9 @@ static bool has_host(const struct rfs_qcow2_entry *e)
 		e->kind == RFS_QCOW2_UNALLOCATED);
 }
 
-static struct rfs_qcow2_entry entry_of(const struct rfs_qcow2 *q,
-				       const struct rfs_qcow2_table *t,
-				       uint64_t guest)
+struct rfs_qcow2_entry rfs_qcow2_entry_of(const struct rfs_qcow2 *q,
+					  const struct rfs_qcow2_table *t,
+					  uint64_t guest)
 {
 	struct rfs_qcow2_entry e = { .kind = RFS_QCOW2_UNKNOWN };
 	uint64_t entry, bitmap;
@@ -115,7 +122,7 @@ static void each_entry(const struct rfs_qcow2 *q,
 	struct rfs_qcow2_entry e;
 
 	for (uint64_t i = 0; i < n; i++) {
-		e = entry_of(q, t, guest + (i << q->cluster_bits));
+		e = rfs_qcow2_entry_of(q, t, guest + (i << q->cluster_bits));
 		each(&e, data);
 	}
 }
@@ -336,10 +343,11 @@ static void compare_lost(struct rfs_qcow2_healing *h,
 		contradict(w);
 }
 
+/* 'end': of the cluster, in the disk. */
 static void compare_entry(struct rfs_qcow2_healing *h,
 			  struct rfs_qcow2_judged *w,
 			  const struct rfs_qcow2_entry *ours,
-			  const struct rfs_qcow2_entry *theirs)
+			  const struct rfs_qcow2_entry *theirs, uint64_t end)
 {
 	const struct rfs_qcow2_census *c = rfs_qcow2_census_known(h->q);
 	uint64_t i = theirs->host >> h->q->cluster_bits;
@@ -360,12 +368,12 @@ static void compare_entry(struct rfs_qcow2_healing *h,
 			  rfs_qcow2_bit(c->shared, i)))
 			contradict(w);
 		else
-			agree(w);
+			agree_to(w, end);
 		return;
 	}
 	if (theirs->kind == RFS_QCOW2_PACKED && ours->kind == theirs->kind &&
 	    ours->host == theirs->host && ours->packed == theirs->packed)
-		agree(w);
+		agree_to(w, end);
 	/* New since: where nothing was, or what the copy had set aside for it. */
 	if (has_host(ours) && is_fixed(w, ours->host) &&
 	    !(has_host(theirs) && ours->host == theirs->host))
@@ -393,11 +401,11 @@ static int compare_tables(struct rfs_qcow2_healing *h,
 	}
 	lost = a->is_zero && hides(h, w, off);
 	for (uint64_t i = 0; i < n; i++, guest += h->q->cluster_size) {
-		ours = entry_of(h->q, &a->table, guest);
-		theirs = entry_of(w->q, &b->table, guest);
+		ours = rfs_qcow2_entry_of(h->q, &a->table, guest);
+		theirs = rfs_qcow2_entry_of(w->q, &b->table, guest);
 		if (lost)
 			ours.kind = RFS_QCOW2_UNKNOWN;
-		compare_entry(h, w, &ours, &theirs);
+		compare_entry(h, w, &ours, &theirs, guest + h->q->cluster_size);
 	}
 	if (a->table.late || b->table.late)
 		r = rfs_fail(err, ETIMEDOUT, "%s: a table was not read in time",
@@ -486,6 +494,8 @@ static int compare(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
 	for (uint64_t i = 0; i < l1_count(w->q) && r == 0; i++)
 		if (w->tables[i])
 			r = compare_tables(h, w, i, err);
+	if (r == 0 && !w->says.contradict)
+		r = rfs_qcow2_find_kept(h, w, err);
 	return r;
 }
 
@@ -517,6 +527,34 @@ static int fact_key(const struct rfs_qcow2_judged *w, char **ret,
 	return 0;
 }
 
+static int write_verdict(struct rfs_qcow2_healing *h,
+			 const struct rfs_qcow2_judged *w, const char *key,
+			 enum rfs_qcow2_verdict verdict, struct rfs_error *err)
+{
+	RFS_CLEANUP_FREE char *text = NULL;
+
+	if (asprintf(&text, "%s %" PRIu64, verdict_name(verdict),
+		     w->says.kept) < 0) {
+		text = NULL;
+		return rfs_no_memory(err);
+	}
+	return rfs_state_try_fact(h->state, h->object, key, text, err);
+}
+
+static void read_verdict(const char *text, struct rfs_qcow2_judged *w,
+			 enum rfs_qcow2_verdict *ret)
+{
+	uint64_t kept;
+
+	if (sscanf(text, "proved %" SCNu64, &kept) == 1) {
+		*ret = RFS_QCOW2_PROVED;
+		w->says.is_cut = w->says.is_cut || kept < w->says.kept;
+		w->says.kept = kept;
+	} else if (strncmp(text, "unproved", 8) == 0) {
+		*ret = RFS_QCOW2_UNPROVED;
+	}
+}
+
 /* A verdict stands: blocks were served by it. */
 static int keep_verdict(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
 			enum rfs_qcow2_verdict *verdict, struct rfs_error *err)
@@ -531,12 +569,9 @@ static int keep_verdict(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
 	if (r == 0)
 		r = rfs_state_fact(h->state, h->object, key, &was, err);
 	if (r == -ENOENT)
-		return rfs_state_try_fact(h->state, h->object, key,
-					  verdict_name(*verdict), err);
-	for (int v = RFS_QCOW2_PROVED; r == 0 && v <= RFS_QCOW2_UNPROVED; v++)
-		if (*verdict != RFS_QCOW2_UNFIT &&
-		    strcmp(was, verdict_name(v)) == 0)
-			*verdict = v;
+		return write_verdict(h, w, key, *verdict, err);
+	if (r == 0 && *verdict != RFS_QCOW2_UNFIT)
+		read_verdict(was, w, verdict);
 	return r;
 }
 
@@ -598,6 +633,14 @@ static void note(struct rfs_qcow2_healing *h, const struct rfs_qcow2_judged *w,
 				      : "",
 			      w->says.contradict, verdict_name(verdict),
 			      why ? " (" : "", why ? why : "", why ? ")" : "");
+	if (verdict == RFS_QCOW2_PROVED && w->says.is_cut)
+		rfs_notes_add(
+			h->notes,
+			"%s: from %" PRIu64
+			" of the disk on nothing is as the copy of %s has "
+			"it: the disk may have been made smaller since, "
+			"and what is told of there is unproved",
+			name, w->says.kept, by);
 }
 
 /* Not one entry of an L2 table could be compared: then an older copy that contradicts

@@ -90,7 +90,7 @@ static bool is_lost(enum rfs_qcow2_kind kind)
 }
 
 /* The same run as the walk's healer sees it, who has nothing of what the image
- * tells by itself; unless its header is another's, and then who guesses has not. */
+ * tells by itself; unless its header is another's. */
 static int heal(struct rfs_qcow2_walk *walk, struct rfs_qcow2_run *run,
 		struct rfs_error *err)
 {
@@ -100,7 +100,7 @@ static int heal(struct rfs_qcow2_walk *walk, struct rfs_qcow2_run *run,
 	int r;
 
 	if (!is_lost(run->kind)) {
-		if ((!q->is_borrowed || walk->healer->guesses) &&
+		if (!rfs_qcow2_gives_own(walk->healer) &&
 		    run->kind != RFS_QCOW2_LATE)
 			run->kind = RFS_QCOW2_UNKNOWN;
 		return 0;

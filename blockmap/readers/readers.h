@@ -157,7 +157,7 @@ rfs_qcow2_healing_unref(struct rfs_qcow2_healing *healing);
 
 /* The image's disk where its own tables do not tell where it lies and those of
  * the given witness do; all else cannot be read from it.  With 'proved' only if
- * nothing speaks against that witness, without it only if something does: what
+ * nothing speaks against that witness, without it only where something does: what
  * the two give never overlaps.  Where the header was lost too, all of the disk
  * is read by the witness' header. */
 int rfs_qcow2_healed_open(struct rfs_qcow2_healing *healing, size_t witness,
@@ -187,6 +187,10 @@ struct rfs_qcow2_testimony {
 	enum rfs_qcow2_verdict verdict;
 	uint64_t agree, contradict; /* entries readable in both */
 	uint64_t agree_l1; /* of the L1 table, among those that agree */
+	/* Bytes of the disk from its start: where the verdict is that it is proved,
+	 * only these are, as the disk may have been cut beyond. */
+	uint64_t kept;
+	bool is_cut; /* some lost entries lie beyond */
 };
 
 void rfs_qcow2_healing_testimony(struct rfs_qcow2_healing *healing,

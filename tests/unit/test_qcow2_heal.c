@@ -601,6 +601,108 @@ static void hostile_copies(void **state)
 	assert_true(sums.proved > 0);
 }
 
+/* The disk was cut in its middle and grew back, and its clusters were given to others,
+ * whose entries are lost with them: no entry tells.  What lies before the last cluster
+ * that is still as the copy has it is proved. */
+static void cut_and_grown(void **state)
+{
+	struct heal_scene c;
+
+	(void)state;
+	for (int is_cut = 0; is_cut < 2; is_cut++) {
+		c = (struct heal_scene){ 0 };
+		sim_new(&c.sim, 3, BITS, SPAN);
+		for (uint64_t i = 0; i < 20; i++)
+			sim_write(&c.sim, i * CS);
+		heal_backup(&c);
+		if (is_cut)
+			sim_shrink(&c.sim, 10 * CS);
+		sim_grow(&c.sim, SPAN);
+		for (uint64_t i = 40; i < 60; i++)
+			sim_write(&c.sim, i * CS);
+		/* Written since in its place. */
+		if (!is_cut)
+			sim_write(&c.sim, 19 * CS);
+		heal_die(&c);
+		heal_spoil(c.disk, heal_l2(&c, 0), CS);
+		assert_int_equal(heal_open(&c, NULL, false), 0);
+		for (uint64_t i = 0; i < 20; i++) {
+			bool is_kept = i < (is_cut ? 10 : 19);
+
+			assert_int_equal(heal_look(&c, c.proved[0], i * CS),
+					 is_kept);
+			assert_int_equal(heal_look(&c, c.unproved[0], i * CS),
+					 is_kept  ? 0
+					 : is_cut ? -1
+						  : 1);
+		}
+		assert_int_equal(kit_noted(&c.notes, "made smaller"), 1);
+		heal_close(&c);
+		heal_end(&c);
+	}
+}
+
+/* How far it is proved stands, as a verdict does (P4): though what showed it cannot be
+ * read any more. */
+static void a_cut_stays(void **state)
+{
+	char dir[] = "/tmp/rfs-heal-XXXXXX", remove[64];
+	struct heal_scene c = { 0 };
+	uint64_t host;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(rfs_state_open(dir, "test", &c.state, NULL), 0);
+	sim_new(&c.sim, 3, BITS, SPAN);
+	for (uint64_t i = 0; i < 20; i++)
+		sim_write(&c.sim, i * CS);
+	heal_backup(&c);
+	sim_write(&c.sim, 19 * CS);
+	heal_die(&c);
+	heal_spoil(c.disk, heal_l2(&c, 0), CS);
+	host = sim_get(&c.sim, heal_l2(&c, 0) + 18 * 8) & SIM_OFFSET;
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(heal_open(&c, NULL, false), 0);
+		assert_int_equal(heal_look(&c, c.proved[0], 17 * CS), 1);
+		assert_int_equal(heal_look(&c, c.proved[0], 18 * CS), !round);
+		assert_int_equal(heal_look(&c, c.unproved[0], 18 * CS), 0);
+		assert_int_equal(heal_look(&c, c.unproved[0], 19 * CS), 1);
+		heal_close(&c);
+		heal_spoil(c.disk, host, CS);
+	}
+	rfs_state_close(c.state);
+	heal_end(&c);
+	snprintf(remove, sizeof(remove), "rm -rf %s", dir);
+	assert_int_equal(system(remove), 0);
+}
+
+/* Of a lost table one cluster is read, from either side, and more only as long as
+ * they differ. */
+static void few_reads(void **state)
+{
+	struct heal_scene c = { 0 };
+	unsigned int reads[2];
+
+	(void)state;
+	for (int is_new = 0; is_new < 2; is_new++) {
+		c = (struct heal_scene){ 0 };
+		sim_new(&c.sim, 3, BITS, SPAN);
+		for (uint64_t i = 0; i < 100; i++)
+			sim_write(&c.sim, i * CS);
+		heal_backup(&c);
+		for (uint64_t i = 1; is_new && i < 100; i++)
+			sim_write(&c.sim, i * CS);
+		heal_die(&c);
+		heal_spoil(c.disk, heal_l2(&c, 0), CS);
+		assert_int_equal(heal_open(&c, NULL, false), 0);
+		assert_int_equal(heal_look(&c, c.proved[0], 50 * CS), !is_new);
+		reads[is_new] = c.copy_disks[0]->reads;
+		heal_close(&c);
+		heal_end(&c);
+	}
+	assert_in_range(reads[1] - reads[0], 16, 16 * 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -630,6 +732,9 @@ int main(void)
 		cmocka_unit_test(opening_reads_as_much_as_without),
 		cmocka_unit_test(orphans_are_counted),
 		cmocka_unit_test(hostile_copies),
+		cmocka_unit_test(cut_and_grown),
+		cmocka_unit_test(a_cut_stays),
+		cmocka_unit_test(few_reads),
 	};
 
 	kit_seed_init();

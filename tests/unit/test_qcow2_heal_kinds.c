@@ -56,6 +56,23 @@ static void compressed(void **state)
 	assert_int_equal(sums.wrong_unproved, 0);
 }
 
+/* None was written since: they are as they were, to the last of them. */
+static void compressed_and_kept(void **state)
+{
+	struct heal_scene c;
+	struct heal_sums sums = { 0 };
+
+	(void)state;
+	begin(&c,
+	      "qemu-img convert -c -f raw -O qcow2 -o cluster_size=4k words a",
+	      "true");
+	lose_table(&c, 0);
+	assert_int_equal(heal_open(&c, NULL, false), 0);
+	end(&c, &sums);
+	assert_true(sums.proved > 100 * 8);
+	assert_int_equal(sums.unproved, 0);
+}
+
 /* Subclusters that had data have it still; of the others nothing is known. */
 static void subclusters(void **state)
 {
@@ -136,6 +153,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(compressed),
+		cmocka_unit_test(compressed_and_kept),
 		cmocka_unit_test(subclusters),
 		cmocka_unit_test(refcounts),
 		cmocka_unit_test(moved_by_qemu),

@@ -11,7 +11,7 @@
 enum { WRITES, RESIZED, DISCARDS, SNAPSHOTS, ZEROES, SHRUNK, BOTH, KINDS };
 
 static struct heal_sums sums[KINDS], bare[KINDS];
-static unsigned int scenes[KINDS], hidden[KINDS], healed[KINDS], blind[KINDS];
+static unsigned int scenes[KINDS], hidden[KINDS], healed[KINDS];
 static unsigned int crossings;
 static bool zeroed;  /* a table of the scene was */
 static bool crossed; /* an entry leads to another's cluster */
@@ -175,20 +175,6 @@ static void show(const char *note, void *data)
 	print_error("  %s\n", note);
 }
 
-/* No entry of an L2 table could be compared by a copy that proved something. */
-static bool is_blind(const struct heal_scene *c)
-{
-	struct rfs_qcow2_testimony says;
-
-	for (size_t k = 0; k < c->ncopies; k++) {
-		rfs_qcow2_healing_testimony(c->healing, k, &says);
-		if (says.verdict == RFS_QCOW2_PROVED &&
-		    says.agree == says.agree_l1)
-			return true;
-	}
-	return false;
-}
-
 static void look(struct heal_scene *c, const char *may_move, bool borrowed,
 		 struct heal_sums *to)
 {
@@ -201,10 +187,8 @@ static void look(struct heal_scene *c, const char *may_move, bool borrowed,
 	if (crossed)
 		rfs_qcow2_find_orphans(c->image, true, &orphans);
 	heal_sum(c, to);
-	if (to->wrong_proved != wrong && to == &sums[c->kind]) {
+	if (to->wrong_proved != wrong && to == &sums[c->kind])
 		rfs_notes_each(&c->notes, 0, show, NULL);
-		blind[c->kind] += is_blind(c);
-	}
 	heal_close(c);
 }
 
@@ -314,17 +298,17 @@ static void random_scenes(void **state)
 	}
 	for (int k = 0; k < KINDS; k++)
 		print(k, names[k]);
-	printf("  in %u scenes an entry leads to another's cluster; of the "
-	       "scenes with wrong proofs after snapshots or shrinking, %u and "
-	       "%u are without an L2 entry that agrees\n",
-	       crossings, blind[SNAPSHOTS], blind[SHRUNK]);
+	printf("  in %u scenes an entry leads to another's cluster\n",
+	       crossings);
 	for (int k = 0; k < KINDS; k++)
 		if (!is_untold(k))
 			assert_int_equal(sums[k].wrong_proved, 0);
 	/* These may move clusters and leave no trace; docs/qcow2.md has how
 	 * often. */
 	assert_true(hidden[SNAPSHOTS] <= 1 + scenes[SNAPSHOTS] / 200);
-	assert_true(hidden[SHRUNK] <= 5 + scenes[SHRUNK] / 10);
+	assert_true(hidden[SHRUNK] <= 1 + scenes[SHRUNK] / 200);
+	/* And of those that move none little falls to the doubt for that. */
+	assert_true(sums[WRITES].unproved < sums[WRITES].proved / 4);
 	assert_true(sums[WRITES].proved > 0);
 	assert_true(crossings > 0);
 }
