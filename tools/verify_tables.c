@@ -4,13 +4,13 @@
  * In memory, each at its own place: a header, the L1 entries that are wanted and the
  * L2 tables that they lead to.  All else is zeros there, and nobody looks at it.
  */
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/big_endian.h"
 #include "core/cleanup.h"
 #include "tools/verify_parts.h"
 
@@ -30,22 +30,6 @@ struct tables {
 	unsigned int span_bits;	  /* log2 of what an L1 entry maps */
 	struct rfs_ranges *known; /* of the disk: what was taken maps that */
 };
-
-static uint32_t get32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be32toh(v);
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be64toh(v);
-}
 
 static int put(const struct tables *t, struct rfs_range range,
 	       const uint8_t *bytes, struct rfs_error *err)
@@ -88,17 +72,18 @@ static int take_header(struct tables *t, struct rfs_error *err)
 
 	if (r < 0)
 		return r;
-	version = get32(h + 4);
-	bits = get32(h + 20);
-	t->l1_entries = get32(h + 36);
-	t->l1_off = get64(h + 40);
+	version = rfs_get_be32(h + 4);
+	bits = rfs_get_be32(h + 20);
+	t->l1_entries = rfs_get_be32(h + 36);
+	t->l1_off = rfs_get_be64(h + 40);
 	if (version >= 3) {
-		length = get32(h + 100);
-		extended = get64(h + 72) & EXTENDED_L2;
+		length = rfs_get_be32(h + 100);
+		extended = rfs_get_be64(h + 72) & EXTENDED_L2;
 		memset(h + 88, 0, 8);
 	}
-	if (get32(h) != MAGIC || version < 2 || version > 3 || bits < 9 ||
-	    bits > 21 || length > sizeof(h) || t->l1_entries * 8 > L1_MAX ||
+	if (rfs_get_be32(h) != MAGIC || version < 2 || version > 3 ||
+	    bits < 9 || bits > 21 || length > sizeof(h) ||
+	    t->l1_entries * 8 > L1_MAX ||
 	    !rfs_range_fits(rfs_range(t->l1_off, t->l1_entries * 8),
 			    t->from->size))
 		return rfs_fail(err, ENOTSUP, "its header is not read again");
@@ -150,7 +135,7 @@ static int take_l1(struct tables *t, uint64_t index, struct rfs_error *err)
 
 	if (r < 0)
 		return r;
-	l2 = get64(bytes) & OFFSET_MASK;
+	l2 = rfs_get_be64(bytes) & OFFSET_MASK;
 	if (!l2 || l2 % t->cluster != 0 ||
 	    !rfs_range_fits(rfs_range(l2, t->cluster), t->from->size))
 		return 0;

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/big_endian.h"
+
 #define MAP_BYTES     (4u << 20)   /* of a map: 2 TiB of 64 KiB clusters */
 #define TABLE_BYTES   (256u << 20) /* read for it at the most */
 #define REFTABLE_MAX  (8u << 20)   /* bytes; QEMU's own limit */
@@ -196,22 +198,9 @@ static void claim_active(struct census *c)
 	c->is_shared = false;
 }
 
-static uint32_t get32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be32toh(v);
-}
-
 static uint32_t get16(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 8 | p[1];
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-	return (uint64_t)get32(p) << 32 | get32(p + 4);
 }
 
 static bool read_at(struct census *c, uint64_t off, size_t len, uint8_t *buf)
@@ -235,9 +224,9 @@ static void claim_snapshots(struct census *c)
 			c->to->partial = true;
 			return;
 		}
-		claim_l1(c, get64(p), get32(p + 8));
+		claim_l1(c, rfs_get_be64(p), rfs_get_be32(p + 8));
 		at += sizeof(p) + get16(p + 12) + get16(p + 14);
-		at = (at + get32(p + 36) + 7) & ~7ull;
+		at = (at + rfs_get_be32(p + 36) + 7) & ~7ull;
 	}
 	if (h->snapshots)
 		claim(c, h->snapshots_off, at - h->snapshots_off,
@@ -270,18 +259,19 @@ static void claim_bitmaps(struct census *c)
 
 	if (ext.len < sizeof(p) || !read_at(c, ext.off, sizeof(p), p))
 		return;
-	at = get64(p + 16);
-	if (!rfs_range_fits(rfs_range(at, get64(p + 8)), c->q->file_size)) {
+	at = rfs_get_be64(p + 16);
+	if (!rfs_range_fits(rfs_range(at, rfs_get_be64(p + 8)),
+			    c->q->file_size)) {
 		c->to->partial = true;
 		return;
 	}
-	end = at + get64(p + 8);
+	end = at + rfs_get_be64(p + 8);
 	c->is_shared = !(c->q->header.autoclear & RFS_QCOW2_BITMAPS);
 	claim(c, at, end - at, RFS_QCOW2_BY_META);
 	while (most-- && !c->to->partial && at + sizeof(p) <= end &&
 	       read_at(c, at, sizeof(p), p)) {
-		claim_bitmap(c, get64(p), get32(p + 8));
-		at += sizeof(p) + get16(p + 18) + get32(p + 20);
+		claim_bitmap(c, rfs_get_be64(p), rfs_get_be32(p + 8));
+		at += sizeof(p) + get16(p + 18) + rfs_get_be32(p + 20);
 		at = (at + 7) & ~7ull;
 	}
 	c->is_shared = false;

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 
+#include "core/big_endian.h"
 #include "readers/readers.h"
 
 #define MAGIC	       0x514649fbu
@@ -23,35 +24,19 @@
 #define EXT_BITMAPS	   0x23852875u
 #define EXT_DATA_NAME	   0x44415441u
 
-static uint32_t get32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be32toh(v);
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return be64toh(v);
-}
-
 /* Block/qcow.c of QEMU.  How long the L1 table is follows from the size. */
 static void parse_v1(const uint8_t *p, struct rfs_qcow2_header *h)
 {
 	uint32_t bits;
 
 	h->version = 1;
-	h->backing_off = get64(p + 8);
-	h->backing_len = h->backing_off ? get32(p + 16) : 0;
-	h->size = get64(p + 24);
+	h->backing_off = rfs_get_be64(p + 8);
+	h->backing_len = h->backing_off ? rfs_get_be32(p + 16) : 0;
+	h->size = rfs_get_be64(p + 24);
 	h->cluster_bits = p[32];
 	h->l2_bits = p[33];
-	h->crypt = get32(p + 36);
-	h->l1_off = get64(p + 40);
+	h->crypt = rfs_get_be32(p + 36);
+	h->l1_off = rfs_get_be64(p + 40);
 	h->length = V1_LENGTH;
 	h->refcount_order = 4;
 	bits = h->cluster_bits + h->l2_bits;
@@ -63,28 +48,28 @@ static void parse_v1(const uint8_t *p, struct rfs_qcow2_header *h)
 
 static void parse_v2(const uint8_t *p, struct rfs_qcow2_header *h)
 {
-	h->version = get32(p + 4);
-	h->backing_off = get64(p + 8);
-	h->backing_len = h->backing_off ? get32(p + 16) : 0;
-	h->cluster_bits = get32(p + 20);
-	h->size = get64(p + 24);
-	h->crypt = get32(p + 32);
-	h->l1_entries = get32(p + 36);
-	h->l1_off = get64(p + 40);
-	h->refcounts_off = get64(p + 48);
-	h->refcounts_clusters = get32(p + 56);
-	h->snapshots = get32(p + 60);
-	h->snapshots_off = get64(p + 64);
+	h->version = rfs_get_be32(p + 4);
+	h->backing_off = rfs_get_be64(p + 8);
+	h->backing_len = h->backing_off ? rfs_get_be32(p + 16) : 0;
+	h->cluster_bits = rfs_get_be32(p + 20);
+	h->size = rfs_get_be64(p + 24);
+	h->crypt = rfs_get_be32(p + 32);
+	h->l1_entries = rfs_get_be32(p + 36);
+	h->l1_off = rfs_get_be64(p + 40);
+	h->refcounts_off = rfs_get_be64(p + 48);
+	h->refcounts_clusters = rfs_get_be32(p + 56);
+	h->snapshots = rfs_get_be32(p + 60);
+	h->snapshots_off = rfs_get_be64(p + 64);
 	h->length = V2_LENGTH;
 	h->refcount_order = 4;
 }
 
 static void parse_v3(const uint8_t *p, struct rfs_qcow2_header *h)
 {
-	h->incompatible = get64(p + 72);
-	h->autoclear = get64(p + 88);
-	h->refcount_order = get32(p + 96);
-	h->length = get32(p + 100);
+	h->incompatible = rfs_get_be64(p + 72);
+	h->autoclear = rfs_get_be64(p + 88);
+	h->refcount_order = rfs_get_be32(p + 96);
+	h->length = rfs_get_be32(p + 100);
 	if (h->length > PACKING_AT)
 		h->packing = p[PACKING_AT];
 	h->packing_odd =
@@ -290,13 +275,13 @@ static int find_extensions(struct rfs_reader *file, struct rfs_qcow2_header *h,
 			return r;
 		if (r < 0)
 			break;
-		if (get32(item) == EXT_END)
+		if (rfs_get_be32(item) == EXT_END)
 			return 0;
-		len = get32(item + 4);
+		len = rfs_get_be32(item + 4);
 		pos += 8;
 		if (len > end - pos)
 			break;
-		keep_extension(h, get32(item), rfs_range(pos, len));
+		keep_extension(h, rfs_get_be32(item), rfs_range(pos, len));
 		pos += (len + 7ull) & ~7ull;
 	}
 	/* No end mark is needed where the area is full (old images). */
@@ -331,9 +316,9 @@ static int check_kind(struct rfs_reader *file, const uint8_t *p,
 		      struct rfs_error *err)
 {
 	const char *name = rfs_reader_name(file);
-	uint32_t version = get32(p + 4);
+	uint32_t version = rfs_get_be32(p + 4);
 
-	if (get32(p) != MAGIC)
+	if (rfs_get_be32(p) != MAGIC)
 		return rfs_fail(err, EINVAL,
 				"%s: not a qcow2 image: it does not begin with "
 				"QFI\\xfb",
@@ -347,12 +332,13 @@ static int check_kind(struct rfs_reader *file, const uint8_t *p,
 		return rfs_fail(err, EINVAL,
 				"%s: not a qcow2 image: only %" PRIu64 " bytes",
 				name, rfs_reader_size(file));
-	return check_crypt(name, get32(p + (version == 1 ? 36 : 32)), err);
+	return check_crypt(name, rfs_get_be32(p + (version == 1 ? 36 : 32)),
+			   err);
 }
 
 static void parse(const uint8_t *p, struct rfs_qcow2_header *h)
 {
-	if (get32(p + 4) == 1) {
+	if (rfs_get_be32(p + 4) == 1) {
 		parse_v1(p, h);
 		return;
 	}

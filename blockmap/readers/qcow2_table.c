@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "core/big_endian.h"
+
 #define CACHE_BYTES  (16u << 20)
 #define CACHE_LEAST  4
 #define CACHE_TABLES 16384 /* of 512 bytes each, half the bytes are ours */
@@ -82,12 +84,9 @@ static bool is_lost(const struct rfs_qcow2_table *t, uint64_t at)
 bool rfs_qcow2_table_get(const struct rfs_qcow2_table *table, uint64_t at,
 			 uint64_t *ret)
 {
-	uint64_t v;
-
-	if (at + sizeof(v) > table->len || is_lost(table, at))
+	if (at + sizeof(*ret) > table->len || is_lost(table, at))
 		return false;
-	memcpy(&v, table->bytes + at, sizeof(v));
-	*ret = be64toh(v);
+	*ret = rfs_get_be64(table->bytes + at);
 	return true;
 }
 

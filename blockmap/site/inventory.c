@@ -156,6 +156,15 @@ static bool matches(const struct rfs_instance *instance, const char *part)
 	return *bare && strcasestr(uuid, bare);
 }
 
+struct rfs_host *rfs_inventory_find_host(const struct rfs_inventory *inv,
+					 const char *name)
+{
+	for (size_t i = 0; i < inv->nhosts; i++)
+		if (!strcmp(inv->hosts[i]->name, name))
+			return inv->hosts[i];
+	return NULL;
+}
+
 size_t rfs_inventory_find(const struct rfs_inventory *inv, const char *part,
 			  const struct rfs_instance **ret, size_t room)
 {

@@ -148,6 +148,10 @@ void rfs_inventory_fini(struct rfs_inventory *inv);
 size_t rfs_inventory_find(const struct rfs_inventory *inv, const char *part,
 			  const struct rfs_instance **ret, size_t room);
 
+/* The host of that very name, or NULL. */
+struct rfs_host *rfs_inventory_find_host(const struct rfs_inventory *inv,
+					 const char *name);
+
 /* How many disks there are, volumes among them; the first 'room' in 'ret'. */
 size_t rfs_inventory_disks(const struct rfs_inventory *inv,
 			   const struct rfs_disk **ret, size_t room);

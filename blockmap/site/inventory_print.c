@@ -89,15 +89,6 @@ static bool is_first_of_host(const struct rfs_site *site, size_t i)
 	return true;
 }
 
-static const struct rfs_host *find_host(const struct rfs_inventory *inv,
-					const char *name)
-{
-	for (size_t i = 0; i < inv->nhosts; i++)
-		if (!strcmp(inv->hosts[i]->name, name))
-			return inv->hosts[i];
-	return NULL;
-}
-
 /* By the site, not by the inventory: a source that could not be opened is part
  * of the picture. */
 static void print_hosts(FILE *out, const struct rfs_inventory *inv)
@@ -106,7 +97,8 @@ static void print_hosts(FILE *out, const struct rfs_inventory *inv)
 
 	for (size_t i = 0; i < site->nsources; i++) {
 		const char *name = site->sources[i]->host;
-		const struct rfs_host *host = find_host(inv, name);
+		const struct rfs_host *host =
+			rfs_inventory_find_host(inv, name);
 
 		if (!is_first_of_host(site, i))
 			continue;
@@ -316,8 +308,9 @@ static json_t *hosts_json(const struct rfs_inventory *inv)
 				json_array_append_new(
 					sources, source_json(site->sources[j]));
 		json_object_set_new(root, "sources", sources);
-		json_object_set_new(root, "base_images",
-				    bases_json(find_host(inv, name)));
+		json_object_set_new(
+			root, "base_images",
+			bases_json(rfs_inventory_find_host(inv, name)));
 		json_array_append_new(list, root);
 	}
 	return list;

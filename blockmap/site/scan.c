@@ -18,15 +18,6 @@ struct scan {
 	struct rfs_texts texts;
 };
 
-static struct rfs_host *find_host(const struct rfs_inventory *inv,
-				  const char *name)
-{
-	for (size_t i = 0; i < inv->nhosts; i++)
-		if (!strcmp(inv->hosts[i]->name, name))
-			return inv->hosts[i];
-	return NULL;
-}
-
 static struct rfs_host *add_host(struct rfs_inventory *inv, const char *name,
 				 size_t nsources)
 {
@@ -70,7 +61,8 @@ static int make_hosts(struct scan *scan, struct rfs_error *err)
 		return rfs_no_memory(err);
 	for (size_t i = 0; i < scan->ntrees; i++) {
 		struct rfs_source *source = scan->trees[i].source;
-		struct rfs_host *host = find_host(inv, source->host);
+		struct rfs_host *host =
+			rfs_inventory_find_host(inv, source->host);
 
 		if (!host)
 			host = add_host(inv, source->host, scan->ntrees);
@@ -272,7 +264,7 @@ static int make_bases(struct scan *scan, struct rfs_error *err)
 	for (size_t i = 0; i < scan->ntrees; i++) {
 		struct scan_tree *tree = &scan->trees[i];
 		struct rfs_host *host =
-			find_host(scan->inv, tree->source->host);
+			rfs_inventory_find_host(scan->inv, tree->source->host);
 
 		if (add_bases(host, tree) < 0)
 			return rfs_no_memory(err);

@@ -29,15 +29,6 @@ int rfs_scan_list_volumes(struct scan_tree *tree, struct rfs_error *err)
 	return r;
 }
 
-static struct rfs_host *find_host(const struct rfs_inventory *inv,
-				  const char *name)
-{
-	for (size_t i = 0; i < inv->nhosts; i++)
-		if (!strcmp(inv->hosts[i]->name, name))
-			return inv->hosts[i];
-	return NULL;
-}
-
 /* The volumes of a host, made if there are none yet; NULL: no memory. */
 static struct rfs_instance *volumes_of(struct rfs_inventory *inv,
 				       struct rfs_host *host)
@@ -137,7 +128,8 @@ int rfs_scan_add_volume(struct rfs_inventory *inv, const struct rfs_site *site,
 			const char *name, const struct rfs_copy *copy,
 			struct rfs_error *err)
 {
-	struct rfs_host *host = find_host(inv, copy->source->host);
+	struct rfs_host *host =
+		rfs_inventory_find_host(inv, copy->source->host);
 	struct rfs_instance *volumes;
 	struct rfs_disk *disk = NULL;
 
