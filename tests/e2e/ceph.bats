@@ -83,31 +83,12 @@ mount_site()
 {
 	mkdir -p "$MNT"
 	rm -rf "$W/state"
-	setsid "$RESCUEFS" mount -f "$W/site.conf" "$MNT" 2>"$W/log" \
-		3>&- 4>&- &
-	MOUNT=$!
-	wait_until 120 mountpoint -q "$MNT"
-}
-
-# The programs that the mount has started.
-servers()
-{
-	cat "/proc/$MOUNT/task/"*/children 2>/dev/null | tr ' ' '\n' |
-		while read -r pid; do
-			[[ $(cat "/proc/$pid/comm" 2>/dev/null) != qemu-nbd ]] ||
-				echo "$pid"
-		done
+	front_mount
 }
 
 no_servers()
 {
 	[[ -z $(servers) ]]
-}
-
-told()
-{
-	client "$RESCUEFS" status "$W/site.conf" >"$W/status" || true
-	grep -q "$1" "$W/status"
 }
 
 # piece FILE OFF

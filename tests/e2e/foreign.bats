@@ -89,33 +89,7 @@ mount_site()
 {
 	mkdir -p "$MNT"
 	rm -rf "$W/state"
-	mount_again
-}
-
-mount_again()
-{
-	# A test may be run from a terminal.
-	setsid "$RESCUEFS" mount -f "$W/site.conf" "$MNT" 2>"$W/log" \
-		3>&- 4>&- &
-	MOUNT=$!
-	wait_until 60 mountpoint -q "$MNT"
-}
-
-# The programs that the mount has started.
-servers()
-{
-	cat "/proc/$MOUNT/task/"*/children 2>/dev/null | tr ' ' '\n' |
-		while read -r pid; do
-			[[ $(cat "/proc/$pid/comm" 2>/dev/null) != qemu-nbd ]] ||
-				echo "$pid"
-		done
-}
-
-# told SENTENCE: the status beside the mount says it; the log would a little later.
-told()
-{
-	client "$RESCUEFS" status "$W/site.conf" >"$W/status" || true
-	grep -q "$1" "$W/status"
+	front_mount
 }
 
 # refused SENTENCE: the volume is not read, and the mount is there.
@@ -264,7 +238,7 @@ spared()
 	rescue_umount "$W"
 	# Nor by another mount, whose program reads all from the start.
 	disk_touches "$W/disk" 0 "$size" >"$W/before"
-	mount_again
+	front_mount
 	client cmp -n "$M" "$MNT/volumes/$VOL" "$T/truth.raw"
 	disk_touches "$W/disk" 0 "$size" | cmp - "$W/before"
 }

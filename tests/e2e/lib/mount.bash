@@ -27,6 +27,33 @@ rescue_umount()
 	wait_until 60 flock -n "$work/state/lock" true
 }
 
+# front_mount: mounts $W/site.conf at $MNT in the foreground; MOUNT is its process,
+# $W/log what it says.  A session of its own, as a test may be run from a terminal.
+front_mount()
+{
+	setsid "$RESCUEFS" mount -f "$W/site.conf" "$MNT" 2>"$W/log" \
+		3>&- 4>&- &
+	MOUNT=$!
+	wait_until 120 mountpoint -q "$MNT"
+}
+
+# The qemu-nbd that this mount has started, a pid a line.
+servers()
+{
+	cat "/proc/$MOUNT/task/"*/children 2>/dev/null | tr ' ' '\n' |
+		while read -r pid; do
+			[[ $(cat "/proc/$pid/comm" 2>/dev/null) != qemu-nbd ]] ||
+				echo "$pid"
+		done
+}
+
+# told SENTENCE: the status beside the mount says it; the log would a little later.
+told()
+{
+	client "$RESCUEFS" status "$W/site.conf" >"$W/status" || true
+	grep -q "$1" "$W/status"
+}
+
 # claims FILE.json STATE: "OFF LEN SOURCE" of every extent in that state.
 claims()
 {
