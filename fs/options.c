@@ -147,12 +147,23 @@ void rfs_mount_options_fini(struct rfs_mount_options *opts)
 	fuse_opt_free_args(&opts->args);
 }
 
+static int holds_dead(const char *mountpoint, struct rfs_error *err)
+{
+	return rfs_fail(err, ENOTCONN,
+			"mount point %s holds a mount whose process has died: "
+			"end it with umount %s",
+			mountpoint, mountpoint);
+}
+
 static int check_empty(const char *mountpoint, struct rfs_error *err)
 {
 	DIR *dir = opendir(mountpoint);
 	struct dirent *entry;
 	int r = 0;
 
+	/* What the kernel knew of it still may have hidden that until now. */
+	if (!dir && errno == ENOTCONN)
+		return holds_dead(mountpoint, err);
 	if (!dir)
 		return rfs_fail(err, errno, "mount point %s: %s", mountpoint,
 				strerror(errno));
@@ -174,10 +185,7 @@ int rfs_mountpoint_check(const char *mountpoint, bool may_cover,
 	struct stat st;
 
 	if (stat(mountpoint, &st) < 0 && errno == ENOTCONN)
-		return rfs_fail(err, ENOTCONN,
-				"mount point %s holds a mount whose process "
-				"has died: end it with umount %s",
-				mountpoint, mountpoint);
+		return holds_dead(mountpoint, err);
 	if (stat(mountpoint, &st) < 0)
 		return rfs_fail(err, errno, "mount point %s: %s%s", mountpoint,
 				strerror(errno),

@@ -192,11 +192,16 @@ int rfs_draw_map(const struct rfs_disk *disk, const struct rfs_report *report,
 		return r;
 	rfs_format_bytes(p.size, size);
 	rfs_format_bytes(p.unit, unit);
-	fprintf(out, "%s, %s; a cell is %s and shows the worst in it\n\n", name,
-		size, unit);
-	put_rows(out, disk, &p, look);
-	fputc('\n', out);
-	r = put_legend(out, disk, &p, look, err);
+	if (p.size) {
+		fprintf(out,
+			"%s, %s; a cell is %s and shows the worst in it\n\n",
+			name, size, unit);
+		put_rows(out, disk, &p, look);
+		fputc('\n', out);
+		r = put_legend(out, disk, &p, look, err);
+	} else {
+		fprintf(out, "%s, %s: there is nothing to draw\n", name, size);
+	}
 	rfs_picture_fini(&p);
 	if (r == 0 && (fflush(out) == EOF || ferror(out)))
 		r = rfs_fail(err, EIO, "the picture could not be written");

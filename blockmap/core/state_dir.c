@@ -161,15 +161,19 @@ int rfs_state_set_holder(struct rfs_state *st, const char *holder,
 			 struct rfs_error *err)
 {
 	char text[4096];
-	int n;
+	ssize_t n;
 
 	/* A name that does not fit is cut: it is for people. */
 	snprintf(text, sizeof(text), "%d %s\n", (int)getpid(), holder);
-	n = (int)strlen(text);
-	if (ftruncate(st->lock_fd, 0) < 0 ||
-	    pwrite(st->lock_fd, text, (size_t)n, 0) != n)
-		return rfs_fail(err, EIO, "state %s/lock: cannot be written",
-				st->dir);
+	n = ftruncate(st->lock_fd, 0);
+	if (n == 0)
+		n = pwrite(st->lock_fd, text, strlen(text), 0);
+	if (n < 0)
+		return rfs_fail(err, errno,
+				"state %s/lock: cannot be written: %s; make "
+				"room or the directory writable, or name "
+				"another with --state",
+				st->dir, strerror(errno));
 	return 0;
 }
 
@@ -247,7 +251,10 @@ int rfs_state_open_dir(struct rfs_state *st, struct rfs_error *err)
 		return rfs_fail(err, errno, "state directory %s: %s", st->dir,
 				strerror(errno));
 	if (mkdirat(st->dir_fd, "data", 0700) < 0 && errno != EEXIST)
-		return rfs_fail(err, errno, "state directory %s/data: %s",
+		return rfs_fail(err, errno,
+				"state directory %s/data: %s; make room or the "
+				"directory writable, or name another with "
+				"--state",
 				st->dir, strerror(errno));
 	return sync_names(st->dir_fd, ".", err);
 }

@@ -363,6 +363,23 @@ static void put_unread(const struct rfs_losses *losses, const char *name,
 		fprintf(out, "Not read yet: %s, all of it free.\n", unused);
 }
 
+/* What was lost when it was read is not looked at again by itself (P4), also if
+ * another copy came back since. */
+static int put_refresh(const struct rfs_losses *losses, const char *name,
+		       FILE *out, struct rfs_error *err)
+{
+	struct rfs_losses_sum sum;
+	int r = rfs_losses_sum(losses, RFS_LOSS_LOST, &sum, err);
+
+	if (r == 0 && (sum.data | sum.tables | sum.unknown))
+		fprintf(out,
+			"What is lost stays so until it is ordered to be asked "
+			"for anew, as when a copy that could not be opened is "
+			"back: rescuefs refresh %s\n",
+			name);
+	return r;
+}
+
 static void put_overwritten(const struct rfs_losses *losses, FILE *out)
 {
 	char text[RFS_FORMAT_ROOM];
@@ -427,6 +444,8 @@ int rfs_losses_text(const struct rfs_disk *disk,
 	fputc('\n', out);
 	for (int s = RFS_LOSS_LOST; s <= RFS_LOSS_WRONG && r == 0; s++)
 		r = put_sum(losses, (enum rfs_loss_state)s, out, err);
+	if (r == 0)
+		r = put_refresh(losses, word, out, err);
 	put_overwritten(losses, out);
 	put_healed(losses, out);
 	put_orphans(&losses->orphans, out);

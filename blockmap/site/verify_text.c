@@ -245,6 +245,17 @@ static void put_look(FILE *out, const struct rfs_second_look *look)
 	put_healed(out, &look->healed);
 }
 
+static bool is_anything_verified(const struct rfs_verified *v)
+{
+	for (size_t i = 0; i < v->count; i++)
+		if (!v->items[i].why[0])
+			return true;
+	for (size_t i = 0; i < v->rescued.count; i++)
+		if (v->rescued.items[i].checked)
+			return true;
+	return false;
+}
+
 int rfs_verified_text(const struct rfs_verified *v, FILE *out,
 		      struct rfs_error *err)
 {
@@ -252,6 +263,7 @@ int rfs_verified_text(const struct rfs_verified *v, FILE *out,
 
 	fprintf(out, "%s: %s\n", v->name,
 		rfs_verified_differs(v)	   ? "NOT EQUAL"
+		: !is_anything_verified(v) ? "nothing of it could be verified"
 		: rfs_verified_is_whole(v) ? "equal"
 					   : "equal as far as it was verified");
 	for (size_t i = 0; i < v->count; i++)

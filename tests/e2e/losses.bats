@@ -94,6 +94,7 @@ check_truth()
 	check_truth "$ESSEX/disk" "$TRUTH/$ESSEX/disk.raw" \
 		"$MNT/instances/$ESSEX/rescue/disk" stale 1
 	[ "$(wc -l <"$W/want")" -ge 10 ]
+	run ! grep refresh "$MNT/instances/april-ci/rescue/disk.losses"
 	# Nothing is lost where nothing is bad.
 	run -0 client "$RESCUEFS" losses "${SITE[@]}" april-ci/disk.config
 	[[ $output = *"Lost:   nothing"*"Stale:  nothing"* ]]
@@ -109,6 +110,8 @@ check_truth()
 	check_truth april-ci/disk "$TRUTH/april-ci/disk.raw" \
 		"$MNT/instances/april-ci/rescue/disk" lost 1
 	[ "$(wc -l <"$W/want")" -ge 8 ]
+	grep -q "asked for anew.*rescuefs refresh april-ci/disk$" \
+		"$MNT/instances/april-ci/rescue/disk.losses"
 }
 
 # hit KIND PATH STATE: bytes of it in the answer.
