@@ -182,7 +182,8 @@ static void size_fact(const struct rfs_plan_item *item, FILE *out)
 	char text[24];
 
 	if (!item->size) {
-		fact(out, "VOLUME_GB", NULL, "the disk is empty, or could not be opened");
+		fact(out, "VOLUME_GB", NULL,
+		     "the disk is empty, or could not be opened");
 		return;
 	}
 	snprintf(text, sizeof(text), "%" PRIu64,
