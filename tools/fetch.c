@@ -128,7 +128,7 @@ static int worse(int a, int b)
 static int fetch(const struct request *req, struct rfs_target *t, size_t i,
 		 const struct rfs_fetch_watch *until, bool is_last, int *ret)
 {
-	RFS_CLEANUP_FREE char *name = rfs_target_disk_path(t->disks[i]);
+	RFS_CLEANUP_FREE char *name = rfs_disk_path(t->disks[i]);
 	struct rfs_fetching_order order = req->order;
 	struct rfs_fetching_news news = { 0 };
 	struct rfs_fetch_watch watch = *until;

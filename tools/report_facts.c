@@ -57,7 +57,7 @@ static int gather_one(struct rfs_target *t, struct rfs_disk_facts *f,
 	struct rfs_subject *s;
 	int r, closed;
 
-	f->name = rfs_target_disk_path(f->disk);
+	f->name = rfs_disk_path(f->disk);
 	f->word = f->name ? rfs_text_shell(f->name) : NULL;
 	if (!f->word)
 		return rfs_no_memory(err);

@@ -217,7 +217,7 @@ static int carry_out(struct request *req)
 	struct rfs_error err = RFS_ERROR_INIT;
 
 	req->disk = req->target.disks[0];
-	req->path = rfs_target_disk_path(req->disk);
+	req->path = rfs_disk_path(req->disk);
 	if (!req->path) {
 		rfs_no_memory(&err);
 		return rfs_complain(&err, RFS_EXIT_SOURCE);

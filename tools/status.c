@@ -53,7 +53,7 @@ static int print(const struct request *req, const struct rfs_target *t,
 	int r = names ? 0 : rfs_no_memory(err);
 
 	for (size_t i = 0; i < t->ndisks && r == 0; i++) {
-		names[i] = rfs_target_disk_path(t->disks[i]);
+		names[i] = rfs_disk_path(t->disks[i]);
 		r = names[i] ? 0 : rfs_no_memory(err);
 	}
 	if (r == 0)

@@ -47,7 +47,7 @@ int rfs_subject_open(struct rfs_target *t, const struct rfs_disk *disk,
 		return rfs_no_memory(err);
 	s->target = t;
 	s->disk = disk;
-	s->name = rfs_target_disk_path(disk);
+	s->name = rfs_disk_path(disk);
 	if (!s->name)
 		r = rfs_no_memory(err);
 	else

@@ -261,11 +261,6 @@ void rfs_target_close(struct rfs_target *t)
 	rfs_site_fini(&t->site);
 }
 
-char *rfs_target_disk_path(const struct rfs_disk *disk)
-{
-	return rfs_disk_path(disk);
-}
-
 int rfs_target_image(const struct rfs_target *t, const struct rfs_disk *disk,
 		     char **ret, struct rfs_error *err)
 {

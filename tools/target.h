@@ -46,10 +46,7 @@ int rfs_target_open(struct rfs_target *t, const struct rfs_target_words *words,
 		    struct rfs_error *err);
 void rfs_target_close(struct rfs_target *t);
 
-/* "april-ci/disk"; NULL without memory, else the caller frees it. */
-char *rfs_target_disk_path(const struct rfs_disk *disk);
-
-/* The same in the mount that holds the state; the caller frees it. */
+/* The disk's image in the mount that holds the state; the caller frees it. */
 int rfs_target_image(const struct rfs_target *t, const struct rfs_disk *disk,
 		     char **ret, struct rfs_error *err);
 

@@ -406,7 +406,7 @@ static int verify_disk(void *data, struct rfs_target *target,
 		       const struct rfs_disk *disk, struct rfs_error *err)
 {
 	struct request *req = data;
-	RFS_CLEANUP_FREE char *name = rfs_target_disk_path(disk);
+	RFS_CLEANUP_FREE char *name = rfs_disk_path(disk);
 	struct work w = { .req = req,
 			  .target = target,
 			  .v = { .disk = disk, .name = name } };

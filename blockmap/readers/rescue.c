@@ -602,22 +602,31 @@ int rfs_rescue_known(struct rfs_state *state, const char *object,
 	return e;
 }
 
+/* Who has the object's store: whoever has it open, or 'closed', which the caller
+ * closes before he lets go of 'all_lock', as nobody may open it a second time.
+ * -ENOENT without a text: nothing is kept of it. */
+static int find_store(struct rfs_rescue *closed, const char *object,
+		      struct rfs_rescue **ret, struct rfs_error *err)
+{
+	int e = 0;
+
+	*ret = find_open(closed->state, object);
+	if (!*ret) {
+		*ret = closed;
+		e = known_closed(closed, object, err);
+	}
+	return e == 0 && !(*ret)->store ? -ENOENT : e;
+}
+
 int rfs_rescue_verify(struct rfs_state *state, const char *object, uint64_t *at,
 		      uint64_t most, struct rfs_ranges *bad, uint64_t *checked,
 		      struct rfs_error *err)
 {
 	struct rfs_rescue closed = { .state = state }, *r;
-	int e = 0;
+	int e;
 
-	/* As above. */
 	pthread_mutex_lock(&all_lock);
-	r = find_open(state, object);
-	if (!r) {
-		r = &closed;
-		e = known_closed(r, object, err);
-	}
-	if (e == 0 && !r->store)
-		e = -ENOENT;
+	e = find_store(&closed, object, &r, err);
 	if (e == 0)
 		e = rfs_store_verify(r->store, at, most, bad, checked, err);
 	rfs_store_close(closed.store);
@@ -649,17 +658,10 @@ int rfs_rescue_stored(struct rfs_state *state, const char *object,
 		      bool *ret_kept, struct rfs_error *err)
 {
 	struct rfs_rescue closed = { .state = state }, *r;
-	int e = 0;
+	int e;
 
-	/* As above. */
 	pthread_mutex_lock(&all_lock);
-	r = find_open(state, object);
-	if (!r) {
-		r = &closed;
-		e = known_closed(r, object, err);
-	}
-	if (e == 0 && !r->store)
-		e = -ENOENT;
+	e = find_store(&closed, object, &r, err);
 	if (e == 0)
 		e = read_stored(r, range, buf, ret_len, ret_kept, err);
 	rfs_store_close(closed.store);

@@ -212,15 +212,6 @@ json_t *rfs_given_json(struct rfs_given *g)
  * For people.
  */
 
-/* Names come from a broken disk: nothing of them steers the terminal. */
-static void put(FILE *out, const char *before, const char *text)
-{
-	RFS_CLEANUP_FREE char *fit = text ? rfs_text_escape(text) : NULL;
-
-	if (fit)
-		fprintf(out, "%s%s", before, fit);
-}
-
 static void print_checksums(const json_t *one, FILE *out)
 {
 	static const struct {
@@ -236,8 +227,8 @@ static void print_checksums(const json_t *one, FILE *out)
 	if (!json_array_size(list))
 		fputs("no checksum is said", out);
 	for (size_t i = 0; i < json_array_size(list); i++)
-		put(out, i ? ", " : "",
-		    text_of(json_array_get(list, i), "kind"));
+		rfs_text_put(out, i ? ", " : "",
+			     text_of(json_array_get(list, i), "kind"));
 	for (size_t i = 0; i < 3; i++)
 		if (is && strcmp(is, texts[i].verdict) == 0)
 			fprintf(out, " %s", texts[i].text);
@@ -251,7 +242,7 @@ static void print_disks(const json_t *one, FILE *out)
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		disk = json_array_get(list, i);
 		by = text_of(disk, "by");
-		put(out, i ? ", " : "; of ", text_of(disk, "disk"));
+		rfs_text_put(out, i ? ", " : "; of ", text_of(disk, "disk"));
 		if (by && strcmp(by, "image id") == 0)
 			fputs(" (by its image's id)", out);
 	}
@@ -266,15 +257,15 @@ static void print_one(const json_t *one, void (*print_size)(uint64_t, char *),
 	json_int_t size = json_integer_value(json_object_get(one, "size"));
 	char text[RFS_FORMAT_ROOM];
 
-	put(out, "  base     ", text_of(one, "name"));
-	put(out, "  ", text_of(one, "file"));
+	rfs_text_put(out, "  base     ", text_of(one, "name"));
+	rfs_text_put(out, "  ", text_of(one, "file"));
 	if (text_of(one, "error"))
-		put(out, "  NOT USED: ", text_of(one, "error"));
+		rfs_text_put(out, "  NOT USED: ", text_of(one, "error"));
 	if (size > 0) {
 		print_size((uint64_t)size, text);
 		fprintf(out, " %s", text);
 	}
-	put(out, "  last changed ", text_of(one, "last_changed"));
+	rfs_text_put(out, "  last changed ", text_of(one, "last_changed"));
 	fputs("\n           ", out);
 	print_checksums(one, out);
 	print_disks(one, out);

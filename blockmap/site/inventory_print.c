@@ -17,15 +17,6 @@ static bool is_shown(const struct rfs_instance *instance,
 	return !only;
 }
 
-/* Names come from a broken disk: nothing of them steers the terminal. */
-static void put(FILE *out, const char *before, const char *text)
-{
-	RFS_CLEANUP_FREE char *fit = text ? rfs_text_escape(text) : NULL;
-
-	if (fit)
-		fprintf(out, "%s%s", before, fit);
-}
-
 static void print_size(uint64_t size, char *text)
 {
 	static const char units[] = "BKMGTPE";
@@ -72,8 +63,8 @@ static void print_bases(FILE *out, const struct rfs_host *host)
 		const struct rfs_base *base = &host->bases[i];
 
 		if (i == 0 || strcmp(base[-1].name, base->name) != 0)
-			put(out, i ? "\n  base     " : "  base     ",
-			    base->name);
+			rfs_text_put(out, i ? "\n  base     " : "  base     ",
+				     base->name);
 		print_size(base->generation.size, size);
 		fprintf(out, "  %s %s", base->source->origin.name, size);
 	}
@@ -130,7 +121,8 @@ static void print_copies(FILE *out, const struct rfs_disk *disk)
 		if (copy->generation.size != disk->copies[0].generation.size)
 			fprintf(out, " %s", size);
 		if (copy->mapfile)
-			put(out, " as far as ", rfs_path_last(copy->mapfile));
+			rfs_text_put(out, " as far as ",
+				     rfs_path_last(copy->mapfile));
 		if (twin)
 			fprintf(out, " same as %s", twin->source->origin.name);
 	}
@@ -154,19 +146,19 @@ static void print_facts(FILE *out, const struct rfs_instance *instance)
 {
 	const char *before = "  flavor ";
 
-	put(out, before, instance->flavor);
+	rfs_text_put(out, before, instance->flavor);
 	if (instance->flavor)
 		before = ", image ";
 	else
 		before = "  image ";
-	put(out, before, instance->image_uuid);
+	rfs_text_put(out, before, instance->image_uuid);
 	if (instance->flavor || instance->image_uuid)
 		fprintf(out, "\n");
 	for (size_t i = 0; i < instance->nnics; i++) {
 		fprintf(out, "  net");
-		put(out, " ", instance->nics[i].mac);
-		put(out, " on ", instance->nics[i].bridge);
-		put(out, " ", instance->nics[i].ip);
+		rfs_text_put(out, " ", instance->nics[i].mac);
+		rfs_text_put(out, " on ", instance->nics[i].bridge);
+		rfs_text_put(out, " ", instance->nics[i].ip);
 		fprintf(out, "\n");
 	}
 }
@@ -189,11 +181,11 @@ static void print_instance(FILE *out, const struct rfs_instance *instance)
 	for (size_t i = 0; i < instance->nattachments; i++) {
 		const struct rfs_attachment *a = &instance->attachments[i];
 
-		put(out, "  ", a->target ? a->target : "volume");
-		put(out, "  ",
-		    a->volume ? a->volume->name
-		    : a->uuid ? a->uuid
-			      : a->dev);
+		rfs_text_put(out, "  ", a->target ? a->target : "volume");
+		rfs_text_put(out, "  ",
+			     a->volume ? a->volume->name
+			     : a->uuid ? a->uuid
+				       : a->dev);
 		fprintf(out, "%s\n", a->volume ? "" : ", which no source has");
 	}
 }
@@ -207,9 +199,10 @@ static void print_volumes(FILE *out, const struct rfs_instance *volumes)
 		print_disk(out, disk);
 		if (disk->attached || disk->uuid)
 			fprintf(out, "             ");
-		put(out, " uuid ", disk->uuid);
+		rfs_text_put(out, " uuid ", disk->uuid);
 		if (disk->attached)
-			put(out, " attached to ", disk->attached->tree_name);
+			rfs_text_put(out, " attached to ",
+				     disk->attached->tree_name);
 		if (disk->attached || disk->uuid)
 			fprintf(out, "\n");
 	}
@@ -217,7 +210,7 @@ static void print_volumes(FILE *out, const struct rfs_instance *volumes)
 
 static void print_note(const char *text, void *data)
 {
-	put(data, "note: ", text);
+	rfs_text_put(data, "note: ", text);
 	fprintf(data, "\n");
 }
 

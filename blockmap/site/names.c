@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cleanup.h"
+
 bool rfs_uuid_normal(const char *text, char ret[RFS_UUID_TEXT])
 {
 	size_t n = 0;
@@ -125,6 +127,14 @@ char *rfs_name_escape(const char *name)
 char *rfs_text_escape(const char *text)
 {
 	return escape(text, is_fit_for_text, SIZE_MAX);
+}
+
+void rfs_text_put(FILE *out, const char *before, const char *text)
+{
+	RFS_CLEANUP_FREE char *fit = text ? rfs_text_escape(text) : NULL;
+
+	if (fit)
+		fprintf(out, "%s%s", before, fit);
 }
 
 char *rfs_path_escape(const char *path)

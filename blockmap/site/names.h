@@ -4,6 +4,7 @@
 #define RESCUEFS_SITE_NAMES_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #define RFS_UUID_TEXT 37
 
@@ -30,6 +31,10 @@ char *rfs_text_escape(const char *text);
 /* The same, and nothing that makes one path look like another: for what stands
  * in a guest's filesystem. */
 char *rfs_path_escape(const char *path);
+
+/* Prints 'before' and what rfs_text_escape makes of 'text'; nothing where that is
+ * NULL. */
+void rfs_text_put(FILE *out, const char *before, const char *text);
 
 /* 'text' as one word for a shell, for commands that are printed: as it is where
  * that is one, else in quotes.  A tenant chose the name of the instance. */

@@ -13,43 +13,8 @@
 
 #include <cmocka.h>
 
-#include "memdisk.h"
 #include "readers/device.h"
-
-static char *dir;
-
-static int set_up(void **state)
-{
-	(void)state;
-	dir = test_mkdir();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	test_rmdir(dir);
-	return 0;
-}
-
-/* A file below the tree, with the directories above it. */
-static void put(const char *path, const char *text)
-{
-	char full[4096];
-	FILE *f;
-
-	snprintf(full, sizeof(full), "%s/%s", dir, path);
-	for (char *p = strchr(full + strlen(dir) + 1, '/'); p;
-	     p = strchr(p + 1, '/')) {
-		*p = '\0';
-		mkdir(full, 0700);
-		*p = '/';
-	}
-	f = fopen(full, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
+#include "sysfs_kit.h"
 
 static bool is_gone(unsigned int major, unsigned int minor)
 {

@@ -13,48 +13,8 @@
 
 #include <cmocka.h>
 
-#include "memdisk.h"
 #include "readers/identity.h"
-
-static char *dir;
-
-static int set_up(void **state)
-{
-	(void)state;
-	dir = test_mkdir();
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	test_rmdir(dir);
-	return 0;
-}
-
-/* A file below the tree, with the directories above it. */
-static void put_bytes(const char *path, const char *bytes, size_t len)
-{
-	char full[4096];
-	FILE *f;
-
-	snprintf(full, sizeof(full), "%s/%s", dir, path);
-	for (char *p = strchr(full + strlen(dir) + 1, '/'); p;
-	     p = strchr(p + 1, '/')) {
-		*p = '\0';
-		mkdir(full, 0700);
-		*p = '/';
-	}
-	f = fopen(full, "w");
-	assert_non_null(f);
-	assert_int_equal(fwrite(bytes, 1, len, f), len);
-	fclose(f);
-}
-
-static void put(const char *path, const char *text)
-{
-	put_bytes(path, text, strlen(text));
-}
+#include "sysfs_kit.h"
 
 static void name(const char *path, const char *device)
 {
