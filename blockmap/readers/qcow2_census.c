@@ -82,6 +82,10 @@ static void claim_entry(struct census *c, uint64_t entry, bool makes_sense)
 {
 	struct rfs_qcow2 *q = c->q;
 
+	if (entry & RFS_QCOW2_PACKED_BIT && makes_sense && !c->is_shared)
+		rfs_qcow2_note_packed(&c->to->packed,
+				      rfs_qcow2_packed_host(q, entry),
+				      rfs_qcow2_packed_len(q, entry));
 	if (entry & RFS_QCOW2_PACKED_BIT)
 		claim(c, rfs_qcow2_packed_host(q, entry),
 		      rfs_qcow2_packed_len(q, entry),
@@ -397,12 +401,15 @@ static int take(struct rfs_qcow2 *q, struct rfs_qcow2_census **ret,
 	if (!to->late)
 		read_refcounts(&c);
 	find_orphans(q, to);
+	rfs_qcow2_find_overlaps(&to->packed);
 	*ret = to;
 	return 0;
 }
 
 void rfs_qcow2_census_free(struct rfs_qcow2_census *census)
 {
+	if (census)
+		free(census->packed.items);
 	free(census);
 }
 

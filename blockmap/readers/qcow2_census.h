@@ -28,6 +28,14 @@ enum {
 	RFS_QCOW2_BY_PACKED = 64, /* compressed clusters, which may be many */
 };
 
+/* Compressed clusters of the disk; once counted, those that lie in one another, in
+ * order (qcow2_overlap.c). */
+struct rfs_qcow2_packed {
+	uint64_t *items;
+	size_t count, room;
+	bool is_cut; /* there are too many, and nothing is known of them */
+};
+
 /* A bit a cluster in each map, but for two. */
 struct rfs_qcow2_census {
 	uint64_t clusters;
@@ -37,16 +45,26 @@ struct rfs_qcow2_census {
 	uint8_t *shared;  /* and is more than 1 */
 	uint8_t *refs;	  /* a byte a cluster: the refcount, or REFS_MAX */
 	uint8_t *by;	  /* a byte a cluster: who claims it */
-	bool partial;	  /* some of what may claim could not be read */
-	bool late;	  /* or was not waited for */
-	bool cut;	  /* or is more than we read */
-	bool l1_lost;	  /* entries of the L1 table are */
+	struct rfs_qcow2_packed packed;
+	bool partial; /* some of what may claim could not be read */
+	bool late;    /* or was not waited for */
+	bool cut;     /* or is more than we read */
+	bool l1_lost; /* entries of the L1 table are */
 	/* L2 tables of zeros. */
 	uint64_t zero_at[RFS_QCOW2_NOTED_TABLES];
 	size_t zeros;
 	/* In use, and claimed by nobody. */
 	uint64_t orphans, first_orphan; /* clusters; bytes */
 };
+
+/* 'len' reaches to the end of a sector. */
+void rfs_qcow2_note_packed(struct rfs_qcow2_packed *packed, uint64_t off,
+			   uint32_t len);
+/* Leaves those that lie in one another. */
+void rfs_qcow2_find_overlaps(struct rfs_qcow2_packed *packed);
+/* Whether the compressed cluster that begins there does. */
+bool rfs_qcow2_is_overlapping(const struct rfs_qcow2_packed *packed,
+			      uint64_t off);
 
 /* The image's census, which lives as long as the image.  -ETIMEDOUT: a table
  * was not waited for, and another time it may be.  -EFBIG: the image is too

@@ -53,8 +53,11 @@ bool rfs_qcow2_is_contested(struct rfs_qcow2 *q,
 		return false;
 	others |= is_packed ? RFS_QCOW2_BY_L2
 			    : RFS_QCOW2_BY_L2_TWICE | RFS_QCOW2_BY_PACKED;
-	if (is_packed)
+	if (is_packed) {
 		last += entry->packed - 1;
+		if (rfs_qcow2_is_overlapping(&c->packed, entry->host))
+			return true;
+	}
 	for (uint64_t i = entry->host >> q->cluster_bits;
 	     i <= last >> q->cluster_bits && i < c->clusters; i++)
 		if (c->by[i] & others)

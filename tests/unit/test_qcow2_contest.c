@@ -354,6 +354,74 @@ static void images_of_qemu(void **state)
 	}
 }
 
+/* Compressed clusters in one another --------------------------------------- */
+
+/* 1024 compressed clusters; the copy is what the damaged one was. */
+static void begin_packed(struct heal_scene *c)
+{
+	uint8_t *bytes;
+
+	*c = (struct heal_scene){ .ncopies = 1 };
+	kit_make("raw", 4 << 20, 4);
+	kit_must("qemu-img convert -q -c -f raw -O qcow2 -o cluster_size=4k "
+		 "raw a");
+	c->copies[0] = kit_file("a", &c->copy_disks[0]);
+	c->file = kit_file("a", &c->disk);
+	bytes = kit_slurp("raw", &c->sim.size);
+	c->sim.truth = bytes;
+}
+
+/* The entry 30 leads where entry 9 does, or 'into' bytes behind its start. */
+static void lead_into(struct kit_disk *d, uint64_t into)
+{
+	const uint8_t *p = d->bytes;
+	uint64_t l2 = kit_get64(p + kit_get64(p + 40)) & SIM_OFFSET;
+
+	kit_put64(d->bytes + l2 + 30 * 8, kit_get64(p + l2 + 9 * 8) + into);
+}
+
+static void packed_in_packed(void **state)
+{
+	static const uint64_t into[] = { 0, 1, 500 };
+	struct heal_scene c;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(into) / sizeof(*into); i++) {
+		begin_packed(&c);
+		lead_into(c.disk, into[i]);
+		mark_corrupt(&c);
+		assert_int_equal(heal_open(&c, NULL, false), 0);
+		for (uint64_t k = 0; k < 60; k++) {
+			bool is_in = k == 9 || k == 30;
+
+			/* The next may lie in the wrong one's last sectors. */
+			if (k == 10 && into[i])
+				continue;
+			assert_int_equal(heal_look(&c, c.image, k * 4096),
+					 !is_in);
+			/* A copy tells which is right, and where the other is. */
+			assert_int_equal(heal_look(&c, c.proved[0], k * 4096),
+					 is_in);
+		}
+		assert_int_equal(kit_noted(&c.notes, "another claims"), 1);
+		end(&c);
+	}
+}
+
+/* Nothing says that it is damaged: it costs nothing, and is believed. */
+static void packed_in_a_whole_image(void **state)
+{
+	struct heal_scene c;
+
+	(void)state;
+	begin_packed(&c);
+	lead_into(c.disk, 0);
+	assert_int_equal(heal_open(&c, NULL, false), 0);
+	assert_int_equal(heal_look(&c, c.image, 9 * 4096), 1);
+	assert_int_equal(heal_look(&c, c.image, 30 * 4096), -1);
+	end(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -369,6 +437,8 @@ int main(void)
 		cmocka_unit_test(data_taken_for_a_table),
 		cmocka_unit_test(a_snapshot),
 		cmocka_unit_test(images_of_qemu),
+		cmocka_unit_test(packed_in_packed),
+		cmocka_unit_test(packed_in_a_whole_image),
 	};
 	int failed;
 
