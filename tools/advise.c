@@ -331,7 +331,8 @@ static int look_copies(struct rfs_advice *a, struct rfs_subject *s, bool quick,
 int rfs_advise(struct rfs_subject *s, bool quick, struct rfs_advice *ret,
 	       struct rfs_error *err)
 {
-	struct rfs_advice a = { .disk = rfs_subject_disk(s) };
+	struct rfs_advice a = { .disk = rfs_subject_disk(s),
+				.said = rfs_subject_site(s)->said };
 	int r = look_merged(&a, s, err);
 
 	if (r == 0)

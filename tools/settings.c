@@ -2,10 +2,13 @@
 #include "tools/settings.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cleanup.h"
 #include "core/vec.h"
+#include "site/names.h"
 #include "site/site_path.h"
 
 enum key {
@@ -177,6 +180,30 @@ static int check_order(const struct rfs_settings *settings, size_t i,
 			settings->items[i].value, settings->items[i].value);
 }
 
+/* The same again, in the order it was said. */
+static char *say(const struct rfs_settings *settings, const char *file)
+{
+	RFS_CLEANUP_FREE char *site = file ? rfs_text_shell(file) : NULL;
+	char *text = NULL, *value;
+	size_t len;
+	FILE *out = file && !site ? NULL : open_memstream(&text, &len);
+
+	if (!out)
+		return NULL;
+	if (site)
+		fprintf(out, " %s", site);
+	for (size_t i = 0; i < settings->count; i++) {
+		value = rfs_text_shell(settings->items[i].value);
+		fprintf(out, " --%s %s", key_name[settings->items[i].key],
+			value ? value : "");
+		free(value);
+	}
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
 int rfs_settings_apply(const struct rfs_settings *settings, const char *file,
 		       struct rfs_site *site, struct rfs_error *err)
 {
@@ -190,6 +217,10 @@ int rfs_settings_apply(const struct rfs_settings *settings, const char *file,
 		r = check_order(settings, i, err);
 		if (r == 0)
 			r = apply(site, &settings->items[i], err);
+	}
+	if (r == 0) {
+		site->said = say(settings, file);
+		r = site->said ? 0 : rfs_no_memory(err);
 	}
 	return r;
 }

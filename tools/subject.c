@@ -83,6 +83,11 @@ const struct rfs_disk *rfs_subject_disk(const struct rfs_subject *s)
 	return s->disk;
 }
 
+const struct rfs_site *rfs_subject_site(const struct rfs_subject *s)
+{
+	return &s->target->site;
+}
+
 struct rfs_view *rfs_subject_view(struct rfs_subject *s)
 {
 	return s->view;

@@ -28,6 +28,7 @@ int rfs_subject_close(struct rfs_subject *s, struct rfs_error *err);
 /* "april-ci/disk" */
 const char *rfs_subject_name(const struct rfs_subject *s);
 const struct rfs_disk *rfs_subject_disk(const struct rfs_subject *s);
+const struct rfs_site *rfs_subject_site(const struct rfs_subject *s);
 
 /* The view where it is open here; NULL beside a mount. */
 struct rfs_view *rfs_subject_view(struct rfs_subject *s);

@@ -220,11 +220,16 @@ static char *shell_path(const char *dir, const char *rest)
 	return rfs_text_shell(path);
 }
 
+static const char *said(const struct rfs_advice *a)
+{
+	return a->said ? a->said : "";
+}
+
 static int put_merged_commands(const struct rfs_advice *a, const char *name,
 			       const char *image, FILE *out)
 {
 	if (a->choice->files_hit || a->choice->other || is_mixed(a->choice))
-		fprintf(out, "rescuefs losses %s\n", name);
+		fprintf(out, "rescuefs losses%s %s\n", said(a), name);
 	if (a->is_ext)
 		fprintf(out, "e2fsck -fy %s\n", image);
 	fprintf(out, "cp --sparse=always %s COPY\n", image);
@@ -244,7 +249,7 @@ static int put_copy_commands(const struct rfs_advice *a, const char *name,
 	image = path ? shell_path(mountpoint, path) : NULL;
 	if (!copy || !image)
 		return -ENOMEM;
-	fprintf(out, "rescuefs compare %s merged %s\n", name, copy);
+	fprintf(out, "rescuefs compare%s %s merged %s\n", said(a), name, copy);
 	fprintf(out, "cp --sparse=always %s COPY\n", image);
 	if (a->is_ext)
 		fputs("e2fsck -fy COPY\n", out);
@@ -269,8 +274,8 @@ char *rfs_advice_commands(const struct rfs_advice *a, const char *mountpoint)
 	if (!out)
 		return NULL;
 	if (a->unread)
-		fprintf(out, "rescuefs fetch %s\nrescuefs advise %s\n", name,
-			name);
+		fprintf(out, "rescuefs fetch%s %s\nrescuefs advise%s %s\n",
+			said(a), name, said(a), name);
 	if (a->choice && a->choice->is_merged)
 		r = put_merged_commands(a, name, image, out);
 	else if (a->choice)

@@ -46,6 +46,7 @@ struct rfs_advice_candidate {
 /* Zero it to begin; it owns 'items'. */
 struct rfs_advice {
 	const struct rfs_disk *disk;
+	const char *said; /* of the site, or NULL; goes into the commands */
 	struct rfs_advice_candidate *items;
 	size_t count, room;
 	bool is_ext;	 /* there is a filesystem that e2fsck knows */

@@ -213,6 +213,7 @@ void rfs_site_fini(struct rfs_site *site)
 	free(site->rules);
 	free(site->name);
 	free(site->state_dir);
+	free(site->said);
 	rfs_notes_fini(&site->notes);
 	memset(site, 0, sizeof(*site));
 }

@@ -131,6 +131,9 @@ struct rfs_site {
 	char *name;	 /* from the file's name or the first damaged host */
 	bool name_made;	 /* from the host: may change as sources are added */
 	char *state_dir; /* NULL: the default place */
+	/* What says this site on a command line, for commands that are printed:
+	 * words for a shell, each with a blank before it; NULL: none. */
+	char *said;
 	enum rfs_fill fill;
 	enum rfs_heal heal;
 	enum rfs_lost lost;

@@ -73,7 +73,8 @@ nothing_is_left()
 	[ "$(candidate "merged, fill = none" .lost)" -eq \
 		"$(candidate merged .stale)" ]
 	[ "$(candidate "merged, fill = none" .e2fsck.final)" -eq 0 ]
-	jq -e '.commands | any(test("^rescuefs losses april-ci/disk$"))' \
+	jq -e '.commands |
+		any(test("^rescuefs losses --damaged .* april-ci/disk$"))' \
 		<<<"$output"
 	nothing_is_left
 }
@@ -97,6 +98,11 @@ nothing_is_left()
 	run -0 --separate-stderr advise april-ci/disk
 	[[ $output = *"Recommended: merged, as "* ]]
 	[[ $output = *"e2fsck -fy MOUNTPOINT/instances/april-ci/disk"* ]]
+	# It runs as it is printed.
+	grep '^rescuefs losses ' <<<"$output" >"$BATS_TEST_TMPDIR/command"
+	run -1 env PATH="$(dirname "$RESCUEFS"):$PATH" \
+		bash "$BATS_TEST_TMPDIR/command"
+	[[ $output = "april-ci/disk, "* ]]
 	nothing_is_left
 }
 

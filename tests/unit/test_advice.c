@@ -198,6 +198,16 @@ static void commands_are_fit_for_a_shell(void **state)
 		"cp --sparse=always '/mnt/my rescue/instances/x $(reboot); "
 		"it'\\''s/disk' COPY\n");
 	free(text);
+	/* As they were typed, so that they run. */
+	s.a.said = " site.conf --state 'my state'";
+	s.a.choice = NULL;
+	text = rfs_advice_commands(&s.a, NULL);
+	assert_string_equal(text,
+			    "rescuefs fetch site.conf --state 'my state' "
+			    "'x $(reboot); it'\\''s/disk'\n"
+			    "rescuefs advise site.conf --state 'my state' "
+			    "'x $(reboot); it'\\''s/disk'\n");
+	free(text);
 }
 
 int main(void)
