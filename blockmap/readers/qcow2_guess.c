@@ -9,8 +9,9 @@
  * nobody claims.  What the guest wrote can look like this too, and a table does not
  * say which part of the disk it maps.  So it is a guess, made only where the site
  * allows it.  Tables that the operator placed (qcow2_place.c) come first; of the
- * others one is used only if it is the only one, and one entry is left: it belongs
- * there.  All others are told as strays.
+ * others one is used only if what it maps tells its place (qcow2_told.c), or if it is
+ * the only one, and one entry is left: it belongs there.  All others are told as
+ * strays.
  *
  * It reads a sector of each such cluster, and the whole of what may be a table.
  */
@@ -155,8 +156,10 @@ static int look_through(struct rfs_qcow2_search *s, struct rfs_error *err)
 					    err);
 		if (r)
 			continue;
-		if (l.owned >= ENTRIES_LEAST)
+		if (l.owned >= ENTRIES_LEAST) {
 			take_table(s, &l);
+			r = rfs_qcow2_ask_told(s, &l, err);
+		}
 		rfs_qcow2_table_fini(&l.table);
 	}
 	return r < 0 ? r : 0;
@@ -252,16 +255,31 @@ static void note(const struct rfs_qcow2_search *s, bool is_used)
 			  "the disk's section of the site file places one");
 }
 
+/* The one table for the one entry.  1: it is used. */
+static int guess_left(struct rfs_qcow2_search *s, struct rfs_error *err)
+{
+	uint64_t index = 0;
+
+	if (s->nlost != 1 || s->strays.tables != 1 || s->is_contested)
+		return 0;
+	while (!rfs_qcow2_bit(s->lost, index))
+		index++;
+	return rfs_qcow2_place_guess(s, index, s->strays.items[0].off,
+				     s->strays.items[0].last, err);
+}
+
 /* What is left once the operator's are placed. */
 static int guess(struct rfs_qcow2_search *s, struct rfs_error *err)
 {
-	int used = 0, r = look_through(s, err);
+	int used, r = look_through(s, err);
 
-	if (r == 0 && s->nlost == 1 && s->strays.tables == 1 &&
-	    !s->is_contested)
-		used = rfs_qcow2_place_guess(s, err);
-	if (r < 0 || used < 0)
-		return r < 0 ? r : used;
+	if (r == 0 && !s->is_contested)
+		r = rfs_qcow2_place_told(s, err);
+	if (r < 0 || !s->nlost)
+		return r;
+	used = guess_left(s, err);
+	if (used < 0)
+		return used;
 	note(s, used);
 	if (used)
 		s->strays.tables = s->strays.nitems = 0;

@@ -128,6 +128,15 @@ int rfs_qcow2_guess_entry(struct rfs_qcow2_healing *h, uint64_t guest,
 			  struct rfs_qcow2_entry *ret, uint64_t *ret_len,
 			  struct rfs_error *err);
 
+/* What is mapped tells the place of the disk's first table, and of its last. */
+#define RFS_QCOW2_TOLD 2
+
+struct rfs_qcow2_told {
+	uint64_t index, off, last, clusters; /* last: as of rfs_qcow2_looked */
+	uint64_t
+		count; /* of tables that it is told of: more than 1 tell none */
+};
+
 /* One look for tables that nothing leads to (qcow2_guess.c, qcow2_place.c). */
 struct rfs_qcow2_search {
 	struct rfs_qcow2_healing *h;
@@ -140,6 +149,7 @@ struct rfs_qcow2_search {
 	uint64_t entries; /* of the L1 table */
 	uint64_t nlost, clusters; /* left; of the tables found */
 	bool is_contested;	  /* two of the tables found claim the same */
+	struct rfs_qcow2_told told[RFS_QCOW2_TOLD];
 	struct rfs_strays strays;
 	struct rfs_qcow2_guess found;
 };
@@ -164,9 +174,15 @@ bool rfs_qcow2_fits_entry(const struct rfs_qcow2_search *s, uint64_t index,
 
 /* Takes the tables that the operator placed, and marks what they claim. */
 int rfs_qcow2_place_tables(struct rfs_qcow2_search *s, struct rfs_error *err);
-/* The one table for the one entry, unless the state has it otherwise.  1: so it is
- * taken. */
-int rfs_qcow2_place_guess(struct rfs_qcow2_search *s, struct rfs_error *err);
+/* That table for that entry, which is lost, unless the state has it otherwise or it
+ * maps ('last', its last entry in use) beyond the disk.  1: so it is taken. */
+int rfs_qcow2_place_guess(struct rfs_qcow2_search *s, uint64_t index,
+			  uint64_t off, uint64_t last, struct rfs_error *err);
+/* Whether what a found table maps tells its place (qcow2_told.c); then, once all are
+ * found, the places that are told of one table only. */
+int rfs_qcow2_ask_told(struct rfs_qcow2_search *s,
+		       const struct rfs_qcow2_looked *l, struct rfs_error *err);
+int rfs_qcow2_place_told(struct rfs_qcow2_search *s, struct rfs_error *err);
 /* Forgets in the state which tables were placed. */
 int rfs_qcow2_forget_places(struct rfs_qcow2_healing *h, struct rfs_error *err);
 

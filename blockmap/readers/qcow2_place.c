@@ -218,18 +218,17 @@ int rfs_qcow2_place_tables(struct rfs_qcow2_search *s, struct rfs_error *err)
 }
 
 /* 1: it is used. */
-int rfs_qcow2_place_guess(struct rfs_qcow2_search *s, struct rfs_error *err)
+int rfs_qcow2_place_guess(struct rfs_qcow2_search *s, uint64_t index,
+			  uint64_t off, uint64_t last, struct rfs_error *err)
 {
-	struct rfs_qcow2_place p = { .off = s->strays.items[0].off };
+	struct rfs_qcow2_place p = { .index = index, .off = off };
 	const struct rfs_qcow2_place *was;
 	struct kept kept = { 0 };
 	int r = load_kept(s->h, &kept, err);
 
-	while (!rfs_qcow2_bit(s->lost, p.index))
-		p.index++;
 	was = find_kept(&kept, p.index);
 	if (r == 0 && (!was || was->off == p.off) &&
-	    rfs_qcow2_fits_entry(s, p.index, s->strays.items[0].last)) {
+	    rfs_qcow2_fits_entry(s, p.index, last)) {
 		r = add_kept(&kept, p.index, p.off, err);
 		if (r == 0)
 			r = save_kept(s->h, &kept, err);

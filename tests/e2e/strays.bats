@@ -16,7 +16,7 @@ setup_file()
 {
 	local dir t
 
-	small_setup_file getfattr jq qemu-img qemu-io
+	small_setup_file getfattr jq qemu-img qemu-io sfdisk
 	dir=$BM/$NOVA/$BROKEN
 	qemu-img create -q -f qcow2 -o cluster_size=4k "$dir/disk" \
 		$((3 * SPAN)) || return
@@ -190,6 +190,25 @@ counts_are_told()
 	client "$RESCUEFS" mount "$W/site.conf" "$MNT" 3>&- 4>&-
 	client dd if="$MNT/instances/broken/disk" bs=64k count=1 status=none |
 		tr -d '\001' | cmp - /dev/null
+}
+
+@test "a partitioned disk: its GPT tells the first table and the last" {
+	local t
+
+	cp "$BATS_FILE_TMPDIR/truth" "$W/truth"
+	echo start=2048 | sfdisk --quiet --label gpt "$W/truth"
+	qemu-img convert -f raw -O qcow2 -o cluster_size=4k "$W/truth" "$IMG"
+	lose_l1
+	mount_with "heal = guessed"
+	client cmp "$W/truth" "$MNT/instances/broken/disk"
+	jq -e ".guessed == .healed and .guessed >= 3 * $USED * 4096 and
+		.strays.entries == 0 and .strays.tables == 0" "$JSON"
+	said_by status
+	for t in 0 2; do
+		grep -q "at ${L2[t]} is guessed to belong to entry $t of" \
+			"$W/said"
+	done
+	grep -q '1 L2 tables were found .* guessed to belong together' "$W/said"
 }
 
 @test "the header lost too: a table is placed, or guessed, by a backup's header" {

@@ -2,6 +2,8 @@
 /* L2 tables found in the file where the L1 table is lost: used where one entry
  * is lost and one table found, or where the operator says where they belong, and
  * not where anything else could be meant. */
+#include <zlib.h>
+
 #include "core/known.h"
 #include "qcow2_heal_kit.h"
 
@@ -49,6 +51,19 @@ static void end(struct heal_scene *c)
 {
 	heal_close(c);
 	heal_end(c);
+}
+
+static char state_dir[] = "/tmp/rfs-guess-XXXXXX";
+
+static void open_state(struct heal_scene *c)
+{
+	assert_int_equal(rfs_state_open(state_dir, "test", &c->state, NULL), 0);
+}
+
+static void close_state(struct heal_scene *c)
+{
+	rfs_state_close(c->state);
+	c->state = NULL;
 }
 
 static void one_table(void **state)
@@ -272,6 +287,91 @@ static void placed(void **state)
 	end(&c);
 }
 
+/* What is mapped tells it ----------------------------------------------- */
+
+static void little(uint8_t *p, uint64_t v, int bytes)
+{
+	for (int i = 0; i < bytes; i++)
+		p[i] = (uint8_t)(v >> 8 * i);
+}
+
+/* A GPT's header in sector 'lba' of the disk, that says it lies in 'says'. */
+static void put_header(struct heal_scene *c, uint64_t lba, uint64_t says,
+		       uint64_t other, bool is_good)
+{
+	uint64_t at = lba * 512;
+	uint8_t p[512] = "EFI PART";
+	uint64_t l2, host;
+
+	little(p + 12, 92, 4);
+	little(p + 24, says, 8);
+	little(p + 32, other, 8);
+	little(p + 16, crc32(0, p, 92) ^ !is_good, 4);
+	sim_write(&c->sim, at & ~(CS - 1));
+	l2 = heal_l2(c, at / SPAN);
+	host = sim_get(&c->sim, l2 + at % SPAN / CS * 8) & SIM_OFFSET;
+	memcpy(c->sim.file + host + at % CS, p, 512);
+	memcpy(c->sim.truth + at, p, 512);
+}
+
+/* Of four tables the first and the last, or what is left then of three. */
+static void told_by_gpt(void **state)
+{
+	struct rfs_strays strays;
+	struct rfs_reader *rd;
+	struct heal_scene c;
+
+	(void)state;
+	for (uint64_t n = 3; n <= 4; n++) {
+		uint64_t last = n * SPAN / 512 - 1;
+
+		begin(&c, n);
+		for (uint64_t t = 0; t < n; t++)
+			fill(&c, n - 1 - t);
+		put_header(&c, 1, 1, last, true);
+		put_header(&c, last, last, 1, true);
+		heal_die(&c);
+		heal_spoil(c.disk, c.sim.l1_off, 512);
+		open_state(&c);
+		assert_int_equal(guess(&c), (n == 3 ? 3 : 2) * SPAN / 512);
+		assert_int_equal(kit_noted(&c.notes, "GPT's header"), 2);
+		assert_int_equal(
+			rfs_known_strays(c.state, "disk", &strays, NULL), 0);
+		assert_int_equal(strays.tables, n == 3 ? 0 : 2);
+		assert_int_equal(strays.nitems, strays.tables);
+		assert_int_equal(strays.lost, strays.tables);
+		assert_int_equal(rfs_qcow2_guessed_open(c.healing, &rd, NULL),
+				 0);
+		assert_int_equal(rfs_reader_renew(rd, NULL), 0);
+		rfs_reader_unref(rd);
+		end(&c);
+		close_state(&c);
+	}
+}
+
+/* Two say so, one has a wrong checksum, one speaks of another sector. */
+static void told_in_vain(void **state)
+{
+	struct heal_scene c;
+
+	(void)state;
+	for (int how = 0; how < 3; how++) {
+		uint64_t last = 3 * SPAN / 512 - 1;
+
+		begin(&c, 3);
+		for (uint64_t t = 0; t < 3; t++)
+			fill(&c, t);
+		put_header(&c, 1, how == 2 ? 2 : 1, last, how != 1);
+		if (how == 0)
+			put_header(&c, SPAN / 512 + 1, 1, last, true);
+		heal_die(&c);
+		heal_spoil(c.disk, c.sim.l1_off, 512);
+		assert_int_equal(guess(&c), 0);
+		assert_int_equal(kit_noted(&c.notes, "none is used"), 1);
+		end(&c);
+	}
+}
+
 /* A guest's copy of a table no longer contests what was placed. */
 static void placed_beside_a_copy(void **state)
 {
@@ -363,20 +463,7 @@ static void placed_where_nothing_is_lost(void **state)
 	end(&c);
 }
 
-/* The state --------------------------------------------------------------- */
-
-static char state_dir[] = "/tmp/rfs-guess-XXXXXX";
-
-static void open_state(struct heal_scene *c)
-{
-	assert_int_equal(rfs_state_open(state_dir, "test", &c->state, NULL), 0);
-}
-
-static void close_state(struct heal_scene *c)
-{
-	rfs_state_close(c->state);
-	c->state = NULL;
-}
+/* What is kept ---------------------------------------------------------- */
 
 static void strays_are_kept(void **state)
 {
@@ -459,6 +546,8 @@ int main(void)
 		cmocka_unit_test(by_anothers_header),
 		cmocka_unit_test(by_an_unfit_header),
 		cmocka_unit_test(nothing_lost),
+		cmocka_unit_test(told_by_gpt),
+		cmocka_unit_test(told_in_vain),
 		cmocka_unit_test(placed),
 		cmocka_unit_test(placed_beside_a_copy),
 		cmocka_unit_test(misplaced),
