@@ -65,8 +65,8 @@ int rfs_verify_tables(const struct rfs_verify_tables *from,
  * which only rescued bytes are looked at; and what the merged disk has is compared
  * with those.  What was compressed is compared with 'second', that copy as QEMU
  * reads it; what that copy does not have is looked for in the image's own L2 tables,
- * as QEMU reads these, and what neither has, in the base as QEMU reads that.  Counts in look->healed; what cannot be done is told there too, and is
- * no error. */
+ * as QEMU reads these, and what neither has, in the base as QEMU reads that.  Counts
+ * in look->healed; what cannot be done is told there too, and is no error. */
 int rfs_verify_healed(struct rfs_target *t, struct rfs_subject *s,
 		      const struct rfs_report *report,
 		      struct rfs_reader *second, struct rfs_second_look *look,

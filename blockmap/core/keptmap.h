@@ -57,8 +57,8 @@ int rfs_kept_save(struct rfs_kept *k, struct rfs_error *err);
  * rfs_state_settle. */
 int rfs_kept_save_softly(struct rfs_kept *k, struct rfs_error *err);
 
-/* The same as rfs_kept_save, and in the same transaction what 'also' writes, which is called even
- * when the map has nothing to save. */
+/* The same as rfs_kept_save, and in the same transaction what 'also' writes, which
+ * is called even when the map has nothing to save. */
 int rfs_kept_save_with(struct rfs_kept *k,
 		       int (*also)(void *data, struct rfs_error *err),
 		       void *data, struct rfs_error *err);

@@ -62,7 +62,8 @@ int rfs_state_set_facts(struct rfs_state *st, const struct rfs_fact *facts,
 			size_t nfacts, struct rfs_error *err);
 
 /* One fact where a full or failing state directory is no reason to refuse a read:
- * -ENOSPC, -EROFS and -EIO count as done, and the fact is said again at the next mount. */
+ * -ENOSPC, -EROFS and -EIO count as done, and the fact is said again at the next
+ * mount. */
 int rfs_state_try_fact(struct rfs_state *st, const char *object,
 		       const char *key, const char *value,
 		       struct rfs_error *err);

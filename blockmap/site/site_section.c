@@ -262,9 +262,6 @@ int rfs_parse_begin_section(struct site_parse *p, const char *text)
 		return begin_base(p, name);
 	if (!strcmp(first, "export"))
 		return begin_export(p, name);
-	if (!strcmp(first, "others") || !strcmp(first, "volume"))
-		return FAIL(p, p->line, "[%s] is not supported by this version",
-			    first);
 	rfs_words_nearest("site source disk export base", first, best);
 	return FAIL(p, p->line, "there is no section [%s]; the nearest is [%s]",
 		    text, best);

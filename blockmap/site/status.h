@@ -21,8 +21,8 @@ typedef int rfs_status_look(void *data, const struct rfs_disk *disk,
 			    struct rfs_known *ret, char **ret_failure,
 			    struct rfs_error *err);
 
-/* {"site", "mounted", "disks", "sources", "base_images_by_hand", "notes"}; bytes.  The opener has a
- * state.  'look' may be NULL: no mount.  The caller frees *ret. */
+/* {"site", "mounted", "disks", "sources", "base_images_by_hand", "notes"}; bytes.
+ * The opener has a state.  'look' may be NULL: no mount.  The caller frees *ret. */
 int rfs_status_json(struct rfs_opener *op, rfs_status_look *look, void *data,
 		    char **ret, struct rfs_error *err);
 

@@ -286,12 +286,12 @@ static void nothing_is_said_twice(void **state)
 		       "twice");
 }
 
-static void what_comes_later_is_refused_by_name(void **state)
+static void what_is_none_of_the_words_is_refused_by_name(void **state)
 {
 	(void)state;
 	expect_refused("[site]\nfill = some\n", ":2", "all data none");
 	expect_refused(SOURCE "nbd = http://x\n", ":1", "must begin with");
-	expect_refused("[others]\n", ":1", "not supported");
+	expect_refused("[others]\n", ":1", "there is no section");
 }
 
 static void a_long_line_is_one_line(void **state)
@@ -487,7 +487,7 @@ int main(void)
 		IN_TREE(mistakes_are_named_with_their_line),
 		IN_TREE(tables_are_placed),
 		IN_TREE(nothing_is_said_twice),
-		IN_TREE(what_comes_later_is_refused_by_name),
+		IN_TREE(what_is_none_of_the_words_is_refused_by_name),
 		IN_TREE(a_long_line_is_one_line),
 		IN_TREE(a_site_file_must_be_there),
 		IN_TREE(options_make_names_and_hosts),
