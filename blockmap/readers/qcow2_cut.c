@@ -25,6 +25,7 @@ struct search {
 	struct rfs_qcow2_judged *w;
 	uint64_t step, looked, skip;
 	uint8_t *ours, *theirs; /* a cluster each */
+	bool is_late, is_found;
 };
 
 /* Bytes that are all the same are in many places. */
@@ -40,7 +41,7 @@ static int read_there(struct rfs_reader *file, struct rfs_range range,
 			? rfs_reader_read(file, range, buf, NULL, err)
 			: -EIO;
 
-	/* What is late is asked for another time; all else tells nothing. */
+	/* All else tells nothing. */
 	return r == -ETIMEDOUT || r == -ENOMEM ? r : r < 0;
 }
 
@@ -58,8 +59,10 @@ static int is_kept(struct search *s, const struct rfs_qcow2_entry *e,
 	r = read_there(s->w->file, range, s->theirs, err);
 	if (r == 0)
 		r = read_there(s->h->q->file, range, s->ours, err);
+	/* One that hangs does not keep the others from showing it. */
+	s->is_late = s->is_late || r == -ETIMEDOUT;
 	if (r)
-		return r < 0 ? r : 0;
+		return r == -ENOMEM ? r : 0;
 	for (uint64_t at = 0; at < len; at += piece)
 		if (memcmp(s->ours + at, s->theirs + at, piece) == 0 &&
 		    says_something(s->ours + at, piece))
@@ -108,7 +111,8 @@ static int look_in(struct search *s, uint64_t index, struct rfs_error *err)
 		if (!may_show(s, &e))
 			continue;
 		r = is_next(s) ? is_kept(s, &e, err) : 0;
-		if (r > 0)
+		s->is_found = r > 0;
+		if (s->is_found)
 			s->w->says.kept = guest + q->cluster_size;
 		else
 			s->w->says.is_cut = true;
@@ -133,5 +137,10 @@ int rfs_qcow2_find_kept(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
 		if (w->tables[index])
 			r = look_in(&s, index, err);
 	free(s.ours);
+	/* The verdict stands, and is not to be worse for that: another time. */
+	if (r == 0 && s.is_late && !s.is_found)
+		r = rfs_fail(err, ETIMEDOUT,
+			     "%s: a cluster was not read in time",
+			     rfs_reader_name(h->q->file));
 	return r < 0 ? r : 0;
 }
