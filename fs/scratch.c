@@ -52,6 +52,11 @@ const char *rfs_scratch_dir(void)
 	return dir && *dir ? dir : "/var/tmp";
 }
 
+int rfs_scratch_failure(const struct rfs_scratch *s)
+{
+	return atomic_load(&s->file.failure);
+}
+
 static int remove_one(const char *path,
 		      const struct stat *st __attribute__((unused)),
 		      int kind __attribute__((unused)),

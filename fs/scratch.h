@@ -44,6 +44,10 @@ const char *rfs_scratch_path(const struct rfs_scratch *s);
  * as a reader.  Lives as long as the scratch. */
 struct rfs_view *rfs_scratch_view(struct rfs_scratch *s);
 
+/* 0, or the negative errno of the first write that could not be taken, as for
+ * want of room: what the program made of the disk is then worth nothing. */
+int rfs_scratch_failure(const struct rfs_scratch *s);
+
 /* Ends the mount, also under a program that still has the file open, and takes
  * everything away.  An error says what was left behind.  NULL is accepted. */
 int rfs_scratch_close(struct rfs_scratch *s, struct rfs_error *err);

@@ -74,6 +74,15 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 	fuse_reply_attr(req, &st, TIMEOUT);
 }
 
+static void refuse_write(fuse_req_t req, int r, const struct rfs_error *err)
+{
+	int none = 0;
+
+	atomic_compare_exchange_strong(&file_of(req)->failure, &none, r);
+	rfs_log_often("%s", err->text);
+	fuse_reply_err(req, -r);
+}
+
 /* Times and modes are taken and forgotten. */
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 		       int to_set, struct fuse_file_info *fi)
@@ -85,8 +94,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 		r = rfs_view_truncate(file_of(req)->view,
 				      (uint64_t)attr->st_size, &err);
 	if (r < 0) {
-		rfs_log_often("%s", err.text);
-		fuse_reply_err(req, -r);
+		refuse_write(req, r, &err);
 		return;
 	}
 	op_getattr(req, ino, fi);
@@ -130,8 +138,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 			       rfs_range((uint64_t)off, size), buf, &err);
 
 	if (r < 0) {
-		rfs_log_often("%s", err.text);
-		fuse_reply_err(req, -r);
+		refuse_write(req, r, &err);
 		return;
 	}
 	fuse_reply_write(req, size);

@@ -6,6 +6,8 @@
 
 #include <fuse_lowlevel.h>
 
+#include <stdatomic.h>
+
 #include "core/view.h"
 
 #define RFS_SCRATCH_NAME "disk"
@@ -14,6 +16,8 @@
 struct rfs_scratch_file {
 	struct rfs_view *view;
 	bool is_direct;
+	/* Of the first write that could not be taken; 0: all were. */
+	atomic_int failure;
 };
 
 extern const struct fuse_lowlevel_ops rfs_scratch_operations;

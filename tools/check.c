@@ -150,6 +150,18 @@ static int check_volume(const char *path, const struct rfs_volume *v,
 	return 0;
 }
 
+/* e2fsck goes on where a write fails, and means another disk. */
+static int check_writes(const struct rfs_scratch *s, struct rfs_error *err)
+{
+	int r = rfs_scratch_failure(s);
+
+	return r == 0 ? 0
+		      : rfs_fail(err, -r,
+				 "what e2fsck writes has no room in %s: %s; "
+				 "TMPDIR names another directory",
+				 rfs_scratch_dir(), strerror(-r));
+}
+
 static int count_unreadable(struct rfs_scratch *s, struct rfs_advice_check *c,
 			    struct rfs_error *err)
 {
@@ -182,6 +194,8 @@ int rfs_check_disk(struct rfs_reader *disk, const struct rfs_losses *losses,
 					 &losses->volumes[i], &c, &progress,
 					 err);
 	rfs_progress_clear(&progress);
+	if (r == 0)
+		r = check_writes(s, err);
 	if (r == 0)
 		r = count_unreadable(s, &c, err);
 	closed = rfs_scratch_close(s, r < 0 ? NULL : err);

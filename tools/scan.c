@@ -189,8 +189,10 @@ static int print(const struct request *req, const struct rfs_inventory *inv)
 		return rfs_complain(&err, RFS_EXIT_USE);
 	if (found || req->json)
 		fputs(text, stdout);
-	if (fflush(stdout) != 0)
-		return RFS_EXIT_USE;
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		rfs_fail(&err, EIO, "the list could not be written");
+		return rfs_complain(&err, RFS_EXIT_USE);
+	}
 	if (found)
 		return RFS_EXIT_FINE;
 	fprintf(stderr, "rescuefs: %s: no instance's name or uuid has that\n",

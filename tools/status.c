@@ -82,6 +82,8 @@ static int run(void *data, struct rfs_target *t)
 		r = rfs_status_json(t->opener, NULL, NULL, &json, &err);
 	if (r == 0)
 		r = print(data, t, json, &verdict, &err);
+	if (r == 0 && (fflush(stdout) != 0 || ferror(stdout)))
+		r = rfs_fail(&err, EIO, "the status could not be written");
 	return r < 0 ? rfs_complain(&err, RFS_EXIT_SOURCE) : status[verdict];
 }
 

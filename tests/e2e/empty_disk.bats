@@ -45,6 +45,13 @@ verb()
 	[[ $output = *"the disk is empty, or could not be opened"* ]]
 }
 
+@test "what is printed onto a full disk is not passed off as whole" {
+	for v in scan status; do
+		run ! bash -c "$RESCUEFS $v site.conf >/dev/full"
+		[[ $output = *"could not be written"* ]]
+	done
+}
+
 @test "a disk that was cut short is not whole" {
 	run -1 verb losses volume-00000002
 	[[ $output = *"its last 4.2 MB would lie behind the end of the disk"* ]]
