@@ -7,6 +7,7 @@
 #include "fs/copyfile.h"
 #include "fs/front.h"
 #include "fs/image.h"
+#include "fs/pipe.h"
 #include "fs/text.h"
 #include "site/hostfiles.h"
 
@@ -31,6 +32,11 @@ int rfs_front_init(struct rfs_front *front, const struct rfs_inventory *inv,
 		return rfs_no_memory(err);
 	}
 	r = pthread_key_create(&front->buffers, free);
+	if (r == 0) {
+		r = pthread_key_create(&front->pipes, rfs_pipe_close);
+		if (r != 0)
+			pthread_key_delete(front->buffers);
+	}
 	if (r != 0) {
 		rfs_hostnodes_fini(&front->hostnodes);
 		rfs_tree_fini(&front->tree, NULL, NULL);
@@ -51,6 +57,7 @@ int rfs_front_fini(struct rfs_front *front, void (*each)(const char *text),
 	r = rfs_tree_fini(&front->tree, each, err);
 	rfs_hostnodes_fini(&front->hostnodes);
 	pthread_key_delete(front->buffers);
+	pthread_key_delete(front->pipes);
 	pthread_mutex_destroy(&front->control);
 	return r;
 }

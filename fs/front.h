@@ -30,6 +30,7 @@ struct rfs_front {
 	struct rfs_tree tree;
 	struct rfs_hostnodes hostnodes;
 	pthread_key_t buffers; /* of RFS_IO_MAX bytes, one a thread */
+	pthread_key_t pipes;   /* of struct rfs_pipe, one a thread */
 	uid_t uid;
 	gid_t gid;
 	int64_t mounted_ns;

@@ -154,6 +154,22 @@ int rfs_handle_read(const struct rfs_handle *h, struct rfs_range range,
 	return r;
 }
 
+int rfs_handle_pieces(const struct rfs_handle *h, struct rfs_range range,
+		      struct rfs_taking *ret)
+{
+	*ret = (struct rfs_taking){ 0 };
+	if (h->view)
+		return rfs_view_pieces(h->view, range, ret);
+	return h->reader ? rfs_reader_pieces(h->reader, range, &ret->pieces)
+			 : -ENOTSUP;
+}
+
+int rfs_handle_taken(const struct rfs_handle *h,
+		     const struct rfs_taking *taking, struct rfs_error *err)
+{
+	return h->view ? rfs_view_taken(h->view, taking, err) : 0;
+}
+
 int rfs_handle_fallocate(struct rfs_view *view, int mode,
 			 struct rfs_range range, struct rfs_error *err)
 {

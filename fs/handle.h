@@ -37,6 +37,14 @@ uint64_t rfs_handle_size(const struct rfs_handle *h);
 int rfs_handle_read(const struct rfs_handle *h, struct rfs_range range,
 		    void *buf, size_t *ret_len, struct rfs_error *err);
 
+/* Where the bytes of 'range' lie, if they can be taken from files without a look
+ * at them.  Any error, here or from the second call, to be made when they are at
+ * hand: the range is to be read. */
+int rfs_handle_pieces(const struct rfs_handle *h, struct rfs_range range,
+		      struct rfs_taking *ret);
+int rfs_handle_taken(const struct rfs_handle *h,
+		     const struct rfs_taking *taking, struct rfs_error *err);
+
 /* lseek(2) with SEEK_DATA or SEEK_HOLE.  What is not known to be a hole is
  * data (P3). */
 int rfs_handle_seek(const struct rfs_handle *h, uint64_t off, int whence,

@@ -9,6 +9,7 @@
 #include "fs/image.h"
 #include "fs/keeper.h"
 #include "fs/log.h"
+#include "fs/pipe.h"
 #include "fs/thread.h"
 
 /* "\\040" and the like, as the kernel writes odd characters of a path, back to
@@ -61,11 +62,22 @@ static bool find_device(const char *mountpoint, unsigned *ret_major,
 	return found;
 }
 
+/* KiB.  What comes from afar is asked for in large pieces, and goes through no
+ * pipe. */
+static unsigned best_read_ahead(const struct rfs_site *site)
+{
+	for (size_t i = 0; i < site->nsources; i++)
+		if (site->sources[i]->nbd)
+			return RFS_IO_MAX / 1024;
+	return rfs_pipe_read_ahead();
+}
+
 /* The kernel reads 128 KiB ahead for a new mount, whatever it is told when the
- * mount begins; an image is read in pieces of RFS_IO_MAX.  Only root may say
- * so, and for others it is but slower.  Damaged disks are not read ahead at
+ * mount begins; an image is read in pieces of up to RFS_IO_MAX.  Only root may
+ * say so, and for others it is but slower.  Damaged disks are not read ahead at
  * all: their files bypass the page cache. */
-static void read_further_ahead(const char *mountpoint)
+static void read_further_ahead(const char *mountpoint,
+			       const struct rfs_site *site)
 {
 	unsigned major, minor;
 	char path[64];
@@ -78,7 +90,7 @@ static void read_further_ahead(const char *mountpoint)
 	file = fopen(path, "we");
 	if (!file)
 		return;
-	fprintf(file, "%u\n", RFS_IO_MAX / 1024);
+	fprintf(file, "%u\n", best_read_ahead(site));
 	fclose(file);
 }
 
@@ -141,7 +153,7 @@ static void *keeper_main(void *data)
 	struct rfs_keeper *keeper = data;
 	enum keeper_word word = KEEPER_GOES_ON;
 
-	read_further_ahead(keeper->mountpoint);
+	read_further_ahead(keeper->mountpoint, keeper->tree->inv->site);
 	for (unsigned i = 1;; i++) {
 		word = wait_a_second(keeper, word);
 		if (word == KEEPER_ENDS)

@@ -124,6 +124,13 @@ static bool is_drained(struct rfs_loop *loop)
 	return true;
 }
 
+static _Thread_local const struct fuse_in_header *answering;
+
+const struct fuse_in_header *rfs_loop_request(void)
+{
+	return answering;
+}
+
 /*
  * Taking.
  */
@@ -303,7 +310,9 @@ static int serve(struct member *m, struct fuse_buf *buf)
 		note_take(loop);
 		if (took > LONG_NS && is_help_needed(loop))
 			add_taker(loop);
+		answering = buf->flags & FUSE_BUF_IS_FD ? NULL : buf->mem;
 		fuse_session_process_buf(loop->se, buf);
+		answering = NULL;
 		atomic_store_explicit(&m->since, 0, memory_order_relaxed);
 		answered = now_ns();
 		took = answered - taken;

@@ -35,4 +35,9 @@ int rfs_loop_run(struct rfs_loop *loop, void (*on_end)(void *), void *data,
  * handler, also before it runs: then it ends at once. */
 void rfs_loop_stop(struct rfs_loop *loop);
 
+/* The header of the request that this thread is answering, as the kernel sent it;
+ * NULL outside of a loop. */
+struct fuse_in_header;
+const struct fuse_in_header *rfs_loop_request(void);
+
 #endif /* RESCUEFS_FS_LOOP_H */

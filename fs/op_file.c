@@ -5,6 +5,7 @@
 #include "fs/handle.h"
 #include "fs/log.h"
 #include "fs/operations.h"
+#include "fs/pipe.h"
 
 static struct rfs_handle *handle_of(const struct fuse_file_info *fi)
 {
@@ -52,6 +53,11 @@ void rfs_op_read(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		fuse_reply_err(req, buf ? EINVAL : ENOMEM);
 		return;
 	}
+	/* Into the page cache; a reader's own memory is filled faster by us. */
+	if (!(fi->flags & O_DIRECT) &&
+	    rfs_pipe_reply(rfs_front_of(req), req, handle_of(fi),
+			   rfs_range((uint64_t)off, size)))
+		return;
 	r = rfs_handle_read(handle_of(fi), rfs_range((uint64_t)off, size), buf,
 			    &len, &err);
 	if (r < 0) {

@@ -10,8 +10,8 @@
  *    every image of a directory;
  *  - no AUTO_INVAL_DATA: a write changes the time of modification, and the
  *    kernel would drop the page cache for it.  A reset says so itself;
- *  - no splice: what is read is in memory already, and the pipe costs more
- *    than it saves;
+ *  - no splice by libfuse, which tells the kernel of a short file's end before
+ *    we know of it; where pages can go through a pipe fs/pipe.c has them do so;
  *  - no WRITEBACK_CACHE: what write(2) took is in the overlay;
  *  - no ATOMIC_O_TRUNC: the size is then set by one road only.
  */

@@ -400,6 +400,83 @@ static int serve(struct request *q)
 	return r;
 }
 
+/* The first to be asked where nothing is chosen, if its blocks are fresh. */
+static size_t first_asked(const struct rfs_merge *m)
+{
+	size_t k = 0;
+
+	while (k < m->ngivers && !m->givers[k].reader)
+		k++;
+	return k;
+}
+
+static int pieces_of(const struct rfs_giver *g, struct rfs_run run,
+		     struct rfs_taking *ret)
+{
+	if (!g || !g->reader ||
+	    !rfs_range_fits(run.range, rfs_reader_size(g->reader)))
+		return -ENOTSUP;
+	return rfs_reader_pieces(g->reader, run.range, &ret->pieces);
+}
+
+static int pieces_unread(struct rfs_merge *m, struct rfs_run run,
+			 struct rfs_taking *ret)
+{
+	size_t k = first_asked(m);
+
+	if (k == m->ngivers || m->givers[k].gives != RFS_FRESH ||
+	    ret->nunread == RFS_PIECES_MAX)
+		return -ENOTSUP;
+	ret->unread[ret->nunread++] = run.range;
+	return pieces_of(&m->givers[k], run, ret);
+}
+
+int rfs_merge_pieces(struct rfs_merge *m, struct rfs_range range,
+		     struct rfs_taking *ret)
+{
+	uint64_t end = rfs_range_end(range);
+	enum rfs_block_state state;
+	struct rfs_run run;
+	int r = 0;
+
+	for (uint64_t off = range.off; off < end && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run = rfs_merge_find(m, off, rfs_range_to(off, end));
+		state = choice_state(run.value);
+		if (!run.value)
+			r = pieces_unread(m, run, ret);
+		else if (state == RFS_FRESH || state == RFS_STALE)
+			r = pieces_of(rfs_merge_giver_of(m, run.value), run,
+				      ret);
+		else
+			r = -ENOTSUP;
+	}
+	return r;
+}
+
+/* What a request learned, before it is answered.  If it cannot be kept now, the
+ * next sync tries again and tells. */
+static void keep_learned(const struct request *q)
+{
+	if (q->learned)
+		atomic_fetch_add(&q->m->version, 1);
+	if (q->deviated && q->learned)
+		rfs_kept_save(&q->m->choices, NULL);
+}
+
+int rfs_merge_taken(struct rfs_merge *m, const struct rfs_taking *taking,
+		    struct rfs_error *err)
+{
+	struct request q = { .m = m, .err = err };
+	size_t k = first_asked(m);
+	int r = 0;
+
+	for (size_t i = 0; i < taking->nunread && r == 0; i++)
+		r = publish_read(&q, taking->unread[i], k);
+	keep_learned(&q);
+	return r == 0 && q.outrun ? -EAGAIN : r;
+}
+
 int rfs_merge_read(struct rfs_merge *m, struct rfs_range range, void *buf,
 		   struct rfs_ranges *bad, struct rfs_error *err)
 {
@@ -412,11 +489,7 @@ int rfs_merge_read(struct rfs_merge *m, struct rfs_range range, void *buf,
 		q.outrun = false;
 		r = serve(&q);
 	} while (r == 0 && q.outrun);
-	if (q.learned)
-		atomic_fetch_add(&m->version, 1);
-	/* If it cannot be kept now, the next sync tries again and tells. */
-	if (q.deviated && q.learned)
-		rfs_kept_save(&m->choices, NULL);
+	keep_learned(&q);
 	if (r == 0 && mine.count)
 		r = -EIO;
 	for (size_t i = 0; i < mine.count && r == -EIO; i++)

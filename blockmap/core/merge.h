@@ -98,6 +98,26 @@ uint64_t rfs_merge_version(const struct rfs_merge *m);
 /* As rfs_reader_read; range lies within the reach. */
 int rfs_merge_read(struct rfs_merge *m, struct rfs_range range, void *buf,
 		   struct rfs_ranges *bad, struct rfs_error *err);
+
+/* A range whose bytes the caller takes out of files by himself. */
+struct rfs_taking {
+	struct rfs_pieces pieces;
+	/* Of which nothing is chosen yet. */
+	struct rfs_range unread[RFS_PIECES_MAX];
+	size_t nunread;
+};
+
+/* Where the bytes lie that a read would serve, if all of them lie in files of
+ * which nothing is known to be bad.  'ret' is zeroed to begin.  Any error: the
+ * range is to be read. */
+int rfs_merge_pieces(struct rfs_merge *m, struct rfs_range range,
+		     struct rfs_taking *ret);
+/* To be called when all bytes are at hand, and before any is served.  Any error
+ * (-EAGAIN: another thread took them from elsewhere): they may not be served,
+ * and the range is to be read. */
+int rfs_merge_taken(struct rfs_merge *m, const struct rfs_taking *taking,
+		    struct rfs_error *err);
+
 int rfs_merge_extents(struct rfs_merge *m, struct rfs_range range,
 		      struct rfs_extents *out, struct rfs_error *err);
 int rfs_merge_seats(struct rfs_merge *m, struct rfs_range range,

@@ -304,6 +304,17 @@ int rfs_reader_seats(struct rfs_reader *rd, struct rfs_range range,
 	return r < 0 ? rfs_no_memory(err) : 0;
 }
 
+int rfs_reader_pieces(struct rfs_reader *rd, struct rfs_range range,
+		      struct rfs_pieces *out)
+{
+	int r = check_range(rd, range, NULL);
+
+	if (r < 0 || !range.len)
+		return r;
+	return rd->ops->pieces ? rd->ops->pieces(rd->state, range, out)
+			       : -ENOTSUP;
+}
+
 int rfs_reader_renew(struct rfs_reader *rd, struct rfs_error *err)
 {
 	return rd->ops->renew ? rd->ops->renew(rd->state, err) : 0;

@@ -24,6 +24,7 @@
 
 #include "core/error.h"
 #include "core/extents.h"
+#include "core/pieces.h"
 #include "core/range.h"
 #include "core/seats.h"
 
@@ -116,6 +117,12 @@ struct rfs_reader_ops {
 	int (*seats)(void *state, struct rfs_range range, struct rfs_seats *out,
 		     struct rfs_error *err);
 
+	/* Optional.  Appends the pieces of files that the bytes of 'range' are,
+	 * of which none is known to be unreadable.  Tables may be read for it.
+	 * Any error: it is to be read.  NULL: always. */
+	int (*pieces)(void *state, struct rfs_range range,
+		      struct rfs_pieces *out);
+
 	/* Optional.  Of a reader with an identity: appends what of 'range' is
 	 * known to be other bytes than those of all who have it, ascending.
 	 * NULL: nothing. */
@@ -191,6 +198,9 @@ int rfs_reader_tables(struct rfs_reader *rd, struct rfs_spots *out,
 		      struct rfs_error *err);
 int rfs_reader_seats(struct rfs_reader *rd, struct rfs_range range,
 		     struct rfs_seats *out, struct rfs_error *err);
+/* -ENOTSUP, or any other error: the range is to be read. */
+int rfs_reader_pieces(struct rfs_reader *rd, struct rfs_range range,
+		      struct rfs_pieces *out);
 int rfs_reader_renew(struct rfs_reader *rd, struct rfs_error *err);
 
 static inline void rfs_cleanup_reader(struct rfs_reader **rd)

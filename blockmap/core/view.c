@@ -168,6 +168,28 @@ int rfs_view_read(struct rfs_view *view, struct rfs_range range, void *buf,
 	return r;
 }
 
+int rfs_view_pieces(struct rfs_view *view, struct rfs_range range,
+		    struct rfs_taking *ret)
+{
+	struct rfs_run run;
+	int r = check_range(view, range, NULL);
+
+	for (uint64_t off = range.off; off < rfs_range_end(range) && r == 0;
+	     off = rfs_range_end(run.range)) {
+		run = find(view, off, range);
+		r = run.value == RFS_OVERLAY_NONE
+			    ? rfs_merge_pieces(view->merge, run.range, ret)
+			    : -ENOTSUP;
+	}
+	return r;
+}
+
+int rfs_view_taken(struct rfs_view *view, const struct rfs_taking *taking,
+		   struct rfs_error *err)
+{
+	return rfs_merge_taken(view->merge, taking, err);
+}
+
 static enum rfs_content content_of(uint32_t value)
 {
 	if (value == RFS_OVERLAY_DATA)

@@ -46,6 +46,11 @@ uint64_t rfs_view_version(struct rfs_view *view);
 /* As rfs_reader_read.  A range beyond the size is -EINVAL. */
 int rfs_view_read(struct rfs_view *view, struct rfs_range range, void *buf,
 		  struct rfs_ranges *bad, struct rfs_error *err);
+/* As rfs_merge_pieces and rfs_merge_taken; what was written is to be read. */
+int rfs_view_pieces(struct rfs_view *view, struct rfs_range range,
+		    struct rfs_taking *ret);
+int rfs_view_taken(struct rfs_view *view, const struct rfs_taking *taking,
+		   struct rfs_error *err);
 int rfs_view_extents(struct rfs_view *view, struct rfs_range range,
 		     struct rfs_extents *out, struct rfs_error *err);
 

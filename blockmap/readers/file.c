@@ -131,6 +131,15 @@ static int file_extents(void *state, struct rfs_range range,
 	return rfs_holes_find(seek, f, (uint64_t)st.st_size, range, out, err);
 }
 
+/* What is past the cache is read in steps that an error makes smaller. */
+static int file_pieces(void *state, struct rfs_range range,
+		       struct rfs_pieces *out)
+{
+	const struct rfs_file *f = state;
+
+	return f->is_sparing ? -ENOTSUP : rfs_pieces_add(out, f->fd, range);
+}
+
 static uint64_t file_allocated(void *state)
 {
 	const struct rfs_file *f = state;
@@ -151,6 +160,7 @@ static const struct rfs_reader_ops file_ops = {
 	.kind = "file",
 	.read = file_read,
 	.extents = file_extents,
+	.pieces = file_pieces,
 	.allocated = file_allocated,
 	.close = file_close,
 };

@@ -231,6 +231,16 @@ static int guard_trace(void *state, struct rfs_range range,
 	return r;
 }
 
+static int guard_pieces(void *state, struct rfs_range range,
+			struct rfs_pieces *out)
+{
+	struct guard *g = state;
+
+	return rfs_kept_is(&g->map->kept, range, 0)
+		       ? rfs_reader_pieces(g->below, range, out)
+		       : -ENOTSUP;
+}
+
 static int guard_renew(void *state, struct rfs_error *err)
 {
 	struct guard *g = state;
@@ -260,6 +270,7 @@ static const struct rfs_reader_ops guard_ops = {
 	.read = guard_read,
 	.extents = guard_extents,
 	.trace = guard_trace,
+	.pieces = guard_pieces,
 	.allocated = guard_allocated,
 	.renew = guard_renew,
 	.close = guard_close,

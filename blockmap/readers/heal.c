@@ -239,6 +239,16 @@ static int heal_trace(void *state, struct rfs_range range,
 	return r;
 }
 
+/* The first is the one that is asked.  If what it delivers is doubted, it is on a
+ * damaged source, and has no pieces. */
+static int heal_pieces(void *state, struct rfs_range range,
+		       struct rfs_pieces *out)
+{
+	const struct rfs_heal *h = state;
+
+	return rfs_reader_pieces(h->members[0].reader, range, out);
+}
+
 static int heal_apart(void *state, struct rfs_range range,
 		      struct rfs_ranges *out)
 {
@@ -295,6 +305,7 @@ static const struct rfs_reader_ops heal_ops = {
 	.read = heal_read,
 	.extents = heal_extents,
 	.trace = heal_trace,
+	.pieces = heal_pieces,
 	.apart = heal_apart,
 	.allocated = heal_allocated,
 	.renew = heal_renew,

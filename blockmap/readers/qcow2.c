@@ -457,6 +457,37 @@ static int qcow2_seats(void *state, struct rfs_range range,
 	return r;
 }
 
+static int pieces_run(struct rfs_qcow2 *q, const struct rfs_qcow2_run *run,
+		      struct rfs_pieces *out)
+{
+	struct rfs_reader *rd;
+	uint64_t off;
+
+	/* What it has is not what it reads as. */
+	if (q->cipher && run->kind == RFS_QCOW2_STORED)
+		return -ENOTSUP;
+	rd = run_home(q, run, &off);
+	if (!rd || run_within(run, rd, off) < run->guest.len)
+		return -ENOTSUP;
+	return rfs_reader_pieces(rd, rfs_range(off, run->guest.len), out);
+}
+
+static int qcow2_pieces(void *state, struct rfs_range range,
+			struct rfs_pieces *out)
+{
+	struct rfs_qcow2_walk walk = begin(state, range, NULL);
+	struct rfs_qcow2_run run;
+	int r;
+
+	while (!(r = rfs_qcow2_walk_next(&walk, &run, NULL)) && run.guest.len) {
+		r = pieces_run(state, &run, out);
+		if (r < 0)
+			break;
+	}
+	rfs_qcow2_walk_fini(&walk);
+	return r;
+}
+
 static uint64_t qcow2_allocated(void *state)
 {
 	struct rfs_qcow2 *q = state;
@@ -509,6 +540,7 @@ static const struct rfs_reader_ops qcow2_ops = {
 	.spots = rfs_qcow2_spots,
 	.tables = rfs_qcow2_tables,
 	.seats = qcow2_seats,
+	.pieces = qcow2_pieces,
 	.allocated = qcow2_allocated,
 	.renew = qcow2_renew,
 	.close = qcow2_close,

@@ -28,6 +28,7 @@ struct fake {
 	bool is_late[FAKE_SECTORS]; /* not waited for */
 	atomic_uint touches[FAKE_SECTORS];
 	int errnum; /* not 0: this is all it says */
+	int fd;	    /* says whose a piece is */
 	enum rfs_content content;
 };
 
@@ -73,6 +74,14 @@ static int fake_extents(void *state, struct rfs_range range,
 		f->content);
 }
 
+static int fake_pieces(void *state, struct rfs_range range,
+		       struct rfs_pieces *out)
+{
+	const struct fake *f = state;
+
+	return rfs_pieces_add(out, f->fd, range);
+}
+
 static uint64_t fake_allocated(void *state)
 {
 	(void)state;
@@ -88,6 +97,7 @@ static const struct rfs_reader_ops fake_ops = {
 	.kind = "fake",
 	.read = fake_read,
 	.extents = fake_extents,
+	.pieces = fake_pieces,
 	.allocated = fake_allocated,
 	.close = fake_close,
 };

@@ -32,6 +32,7 @@ void memdisk_init(struct memdisk *d, uint64_t size, unsigned seed)
 	uint64_t sectors = size / RFS_SECTOR;
 
 	d->size = size;
+	d->fd = -1;
 	d->bytes = malloc(size);
 	d->is_bad = calloc(sectors, sizeof(*d->is_bad));
 	d->is_hole = calloc(sectors, sizeof(*d->is_hole));
@@ -94,6 +95,14 @@ static int mem_extents(void *state, struct rfs_range range,
 	return 0;
 }
 
+static int mem_pieces(void *state, struct rfs_range range,
+		      struct rfs_pieces *out)
+{
+	const struct memdisk *d = state;
+
+	return d->fd < 0 ? -ENOTSUP : rfs_pieces_add(out, d->fd, range);
+}
+
 static void mem_close(void *state)
 {
 	(void)state;
@@ -103,6 +112,7 @@ static const struct rfs_reader_ops mem_ops = {
 	.kind = "memory",
 	.read = mem_read,
 	.extents = mem_extents,
+	.pieces = mem_pieces,
 	.close = mem_close,
 };
 

@@ -16,6 +16,7 @@ struct memdisk {
 	unsigned *touches; /* per sector */
 	bool *is_hole;	   /* per sector: said to be a hole */
 	bool *is_late;	   /* per sector: not delivered within the deadline */
+	int fd;		   /* says whose a piece is; -1: it has none */
 };
 
 /* 'size' a multiple of a sector; filled from 'seed'. */

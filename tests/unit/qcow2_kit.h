@@ -31,7 +31,11 @@ struct kit_disk {
 	uint64_t size;
 	uint8_t *bad; /* a byte a sector; KIT_LATE: not waited for */
 	atomic_uint reads;
+	int fd; /* of kit_disks; no descriptor, but it names the file */
 };
+
+#define KIT_DISKS 256
+static struct kit_disk *kit_disks[KIT_DISKS];
 
 static char kit_dir[64];
 static uint64_t kit_seed;
@@ -124,10 +128,43 @@ static inline int kit_read(void *state, struct rfs_range range, void *buf,
 	return r;
 }
 
+static inline int kit_pieces(void *state, struct rfs_range range,
+			     struct rfs_pieces *out)
+{
+	const struct kit_disk *d = state;
+
+	return rfs_pieces_add(out, d->fd, range);
+}
+
+/* The pieces of a range, if it has any, are its bytes, and all of them. */
+static inline bool kit_has_pieces(struct rfs_reader *rd, struct rfs_range range,
+				  const uint8_t *want)
+{
+	struct rfs_pieces pieces = { 0 };
+	uint64_t done = 0;
+
+	if (rfs_reader_pieces(rd, range, &pieces) < 0)
+		return false;
+	for (size_t i = 0; i < pieces.count; i++) {
+		const struct rfs_piece *p = &pieces.items[i];
+		const struct kit_disk *d = kit_disks[p->fd];
+
+		assert_non_null(d);
+		assert_true(rfs_range_fits(p->range, d->size));
+		assert_true(p->range.len <= range.len - done);
+		assert_memory_equal(d->bytes + p->range.off, want + done,
+				    p->range.len);
+		done += p->range.len;
+	}
+	assert_int_equal(done, range.len);
+	return true;
+}
+
 static inline void kit_free(void *state)
 {
 	struct kit_disk *d = state;
 
+	kit_disks[d->fd] = NULL;
 	free(d->bytes);
 	free(d->bad);
 	free(d);
@@ -136,6 +173,7 @@ static inline void kit_free(void *state)
 static const struct rfs_reader_ops kit_ops = {
 	.kind = "kit",
 	.read = kit_read,
+	.pieces = kit_pieces,
 	.close = kit_free,
 };
 
@@ -178,6 +216,11 @@ static inline struct rfs_reader *kit_reader(uint8_t *bytes, uint64_t size,
 	d->size = size;
 	d->bad = calloc(1, size / RFS_SECTOR + 1);
 	assert_non_null(d->bad);
+	while (kit_disks[d->fd]) {
+		d->fd++;
+		assert_true(d->fd < KIT_DISKS);
+	}
+	kit_disks[d->fd] = d;
 	assert_int_equal(
 		rfs_reader_new(&kit_ops, d, size, name, &kit_origin, &rd, NULL),
 		0);

@@ -76,6 +76,52 @@ static void compare(struct rfs_reader *rd, struct rfs_range range, uint8_t *buf)
 	assert_int_equal(buf[range.len], 0xcc); /* and no byte beyond */
 }
 
+static void is_its_own_piece_if_the_cache_has_it(void **state)
+{
+	struct rfs_range range = rfs_range(4097, 70000);
+	struct rfs_pieces pieces = { 0 };
+	static uint8_t buf[70000];
+	struct rfs_reader *rd = opened(false);
+
+	(void)state;
+	assert_int_equal(rfs_reader_pieces(rd, range, &pieces), 0);
+	assert_int_equal(pieces.count, 1);
+	assert_int_equal(pieces.items[0].range.len, range.len);
+	assert_int_equal(pread(pieces.items[0].fd, buf, range.len,
+			       (off_t)pieces.items[0].range.off),
+			 range.len);
+	assert_memory_equal(buf, want + range.off, range.len);
+	assert_true(rfs_reader_pieces(rd, rfs_range(SIZE - 1, 2), &pieces) < 0);
+	rfs_reader_unref(rd);
+	/* A dying disk's bytes are kept before they are served. */
+	rd = opened(true);
+	assert_true(rfs_reader_pieces(rd, range, &pieces) < 0);
+	rfs_reader_unref(rd);
+}
+
+static void pieces_have_a_bound(void **state)
+{
+	struct rfs_pieces pieces = { 0 };
+
+	(void)state;
+	for (uint64_t i = 0; i < RFS_PIECES_MAX; i++)
+		assert_int_equal(
+			rfs_pieces_add(&pieces, 3, rfs_range(i * 10, 1)), 0);
+	assert_int_equal(pieces.count, RFS_PIECES_MAX);
+	/* What touches the last one is no more; another is. */
+	assert_int_equal(
+		rfs_pieces_add(&pieces, 3,
+			       rfs_range((RFS_PIECES_MAX - 1) * 10 + 1, 5)),
+		0);
+	assert_int_equal(pieces.items[RFS_PIECES_MAX - 1].range.len, 6);
+	assert_int_equal(rfs_pieces_add(&pieces, 3, rfs_range(9000, 1)),
+			 -E2BIG);
+	assert_int_equal(
+		rfs_pieces_add(&pieces, 4,
+			       rfs_range((RFS_PIECES_MAX - 1) * 10 + 6, 5)),
+		-E2BIG);
+}
+
 static void any_range_into_any_buffer(void **state)
 {
 	uint8_t *buf = aligned_alloc(4096, 4u << 20);
@@ -296,6 +342,8 @@ static void an_empty_file_is_empty(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(is_its_own_piece_if_the_cache_has_it),
+		cmocka_unit_test(pieces_have_a_bound),
 		cmocka_unit_test(any_range_into_any_buffer),
 		cmocka_unit_test(refused_direct_reads_end_in_the_cache),
 		cmocka_unit_test(what_the_file_lost_is_bad),

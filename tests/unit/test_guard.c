@@ -54,6 +54,22 @@ static void part_of_a_bad_sector_stands_for_it(void **state)
 	rfs_reader_unref(rd);
 }
 
+static void what_is_bad_is_no_piece(void **state)
+{
+	struct rfs_reader *rd = guarded(NULL);
+	struct rfs_pieces pieces = { 0 };
+
+	(void)state;
+	fake.is_bad[3] = true;
+	assert_int_equal(rfs_reader_pieces(rd, rfs_range(0, 4096), &pieces), 0);
+	expect_read(rd, &fake, fake.is_bad, rfs_range(0, 4096));
+	assert_true(rfs_reader_pieces(rd, rfs_range(0, 4096), &pieces) < 0);
+	assert_true(rfs_reader_pieces(rd, rfs_range(1536, 512), &pieces) < 0);
+	assert_int_equal(rfs_reader_pieces(rd, rfs_range(2048, 512), &pieces),
+			 0);
+	rfs_reader_unref(rd);
+}
+
 static void the_text_says_which_and_what_next(void **state)
 {
 	struct rfs_reader *rd = guarded(NULL);
@@ -222,6 +238,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_sectors_are_asked_for_once),
 		cmocka_unit_test(part_of_a_bad_sector_stands_for_it),
+		cmocka_unit_test(what_is_bad_is_no_piece),
 		cmocka_unit_test(the_text_says_which_and_what_next),
 		cmocka_unit_test(other_failures_are_not_remembered),
 		cmocka_unit_test(below_tells_the_rest),

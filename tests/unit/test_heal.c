@@ -71,6 +71,24 @@ static void three_copies_heal_exactly(void **state)
 	exact_with(3);
 }
 
+/* Another member's pieces would be taken though the first was not asked. */
+static void pieces_are_the_first_ones(void **state)
+{
+	struct rfs_reader *rd = healed(3);
+	struct rfs_pieces pieces = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		fakes[i].fd = 7 + i;
+	assert_int_equal(rfs_reader_pieces(rd, rfs_range(0, 4096), &pieces), 0);
+	assert_int_equal(pieces.count, 1);
+	assert_int_equal(pieces.items[0].fd, 7);
+	fakes[0].is_bad[5] = true;
+	expect_read(rd, &fakes[0], NULL, rfs_range(0, 4096));
+	assert_true(rfs_reader_pieces(rd, rfs_range(0, 4096), &pieces) < 0);
+	rfs_reader_unref(rd);
+}
+
 static void others_are_asked_for_the_bad_only(void **state)
 {
 	struct rfs_reader *rd = healed(3);
@@ -285,6 +303,7 @@ int main(void)
 		cmocka_unit_test(one_copy_is_itself),
 		cmocka_unit_test(two_copies_heal_exactly),
 		cmocka_unit_test(three_copies_heal_exactly),
+		cmocka_unit_test(pieces_are_the_first_ones),
 		cmocka_unit_test(others_are_asked_for_the_bad_only),
 		cmocka_unit_test(a_copy_out_of_reach_is_passed_over),
 		cmocka_unit_test(what_came_late_is_not_lost),

@@ -95,6 +95,8 @@ static void must_be_truth(struct rfs_reader *rd, struct rfs_range range)
 	if (rfs_reader_read(rd, range, buf, NULL, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_memory_equal(buf, truth + range.off, range.len);
+	/* What is encrypted is no piece of a file. */
+	kit_has_pieces(rd, range, buf);
 	free(buf);
 }
 

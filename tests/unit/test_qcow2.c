@@ -6,6 +6,8 @@
 
 #define SIZE (5 * 1024 * 1024 + 3 * 512)
 
+static size_t pieced; /* ranges that are pieces of files */
+
 /* Steps through the disk and compares every byte. */
 static void compare_steps(struct rfs_reader *rd, const uint8_t *want,
 			  uint64_t step)
@@ -23,6 +25,7 @@ static void compare_steps(struct rfs_reader *rd, const uint8_t *want,
 		if (memcmp(buf, want + off, len) != 0)
 			fail_msg("differs in the %" PRIu64 " bytes at %" PRIu64,
 				 len, off);
+		pieced += kit_has_pieces(rd, rfs_range(off, len), want + off);
 	}
 	free(buf);
 }
@@ -207,6 +210,7 @@ static void reads_every_variant(void **state)
 	(void)state;
 	for (size_t i = 0; i < VARIANTS; i++)
 		try_variant(&variants[i], NULL, NULL);
+	assert_true(pieced > 0);
 }
 
 /* Images to stand on: shorter and longer, raw and qcow2, up to three levels,
@@ -341,6 +345,44 @@ static void notes_a_dirty_image_and_reads_it(void **state)
 	assert_int_equal(kit_noted(&notes, "dirty"), 1);
 	rfs_notes_fini(&notes);
 	compare("top");
+}
+
+/* Only what is there as it is read; what is zero, packed, past an end or nowhere is
+ * not. */
+static void has_pieces_of_what_is_stored(void **state)
+{
+	static const struct {
+		struct rfs_range range;
+		size_t count;
+	} want[] = {
+		{ { 0, 65536 }, 1 },	       /* stored */
+		{ { 1000, 130072 }, 2 },       /* and the backing file */
+		{ { 131072, 65536 }, 0 },      /* zero */
+		{ { 65536, 65536 + 512 }, 0 }, /* and before it */
+		{ { 196608, 65536 }, 0 },      /* packed */
+		{ { 262144, 65536 }, 1 },      /* the backing file's last, */
+		{ { 262144, 65536 + 512 }, 0 } /* and past it */
+	};
+	struct rfs_pieces pieces;
+	struct rfs_reader *rd;
+	int r;
+
+	(void)state;
+	kit_must("head -c 327680 noise > five.raw");
+	kit_must("qemu-img create -q -f qcow2 -b five.raw -F raw pieces 1M");
+	kit_must("qemu-io -f qcow2 -c 'write -q -P 1 0 64k' "
+		 "-c 'write -q -z 128k 64k' -c 'write -q -c -P 2 192k 64k' "
+		 "pieces");
+	rd = kit_chain("pieces", false, NULL);
+	for (size_t i = 0; i < sizeof(want) / sizeof(*want); i++) {
+		pieces = (struct rfs_pieces){ 0 };
+		r = rfs_reader_pieces(rd, want[i].range, &pieces);
+		if (want[i].count ? r < 0 || pieces.count != want[i].count
+				  : r == 0)
+			fail_msg("case %zu: %d, %zu pieces", i, r,
+				 pieces.count);
+	}
+	rfs_reader_unref(rd);
 }
 
 static void tells_what_the_header_names(void **state)
@@ -481,6 +523,7 @@ int main(void)
 		cmocka_unit_test(reads_a_size_that_is_no_multiple),
 		cmocka_unit_test(opens_an_empty_disk),
 		cmocka_unit_test(notes_a_dirty_image_and_reads_it),
+		cmocka_unit_test(has_pieces_of_what_is_stored),
 		cmocka_unit_test(tells_what_the_header_names),
 		cmocka_unit_test(reads_no_more_often_than_needed),
 		cmocka_unit_test(skips_what_is_not_there),

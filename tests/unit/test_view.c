@@ -235,6 +235,115 @@ static void lost_as_zero_is_still_called_lost(void **data)
 	assert_int_equal(total(s, RFS_LOST), 512);
 }
 
+static const struct rfs_piece *piece_at(const struct rfs_taking *t, size_t i)
+{
+	assert_true(i < t->pieces.count);
+	return &t->pieces.items[i];
+}
+
+static int look_for_pieces(struct scene *s, struct rfs_range range,
+			   struct rfs_taking *ret)
+{
+	*ret = (struct rfs_taking){ 0 };
+	return rfs_view_pieces(s->view, range, ret);
+}
+
+static void pieces_are_what_a_read_would_serve(void **data)
+{
+	struct scene *s = *data;
+	struct rfs_range all = rfs_range(0, SIZE);
+	struct rfs_taking t;
+	uint8_t buf[512];
+
+	s->now.fd = 7;
+	s->before.fd = 8;
+	assert_int_equal(look_for_pieces(s, all, &t), 0);
+	assert_int_equal(t.pieces.count, 1);
+	assert_int_equal(piece_at(&t, 0)->fd, 7);
+	/* Nothing is chosen before it is taken. */
+	assert_int_equal(total(s, RFS_UNREAD), SIZE);
+	s->now.is_bad[100] = true;
+	assert_int_equal(
+		rfs_view_read(s->view, rfs_range(51200, 512), buf, NULL, NULL),
+		0);
+	/* P4: what was stale once comes from there. */
+	s->now.is_bad[100] = false;
+	assert_int_equal(look_for_pieces(s, all, &t), 0);
+	assert_int_equal(t.pieces.count, 3);
+	assert_int_equal(piece_at(&t, 0)->fd, 7);
+	assert_int_equal(piece_at(&t, 1)->fd, 8);
+	assert_int_equal(piece_at(&t, 1)->range.off, 51200);
+	assert_int_equal(piece_at(&t, 1)->range.len, 512);
+	assert_int_equal(piece_at(&t, 2)->fd, 7);
+	assert_int_equal(rfs_view_taken(s->view, &t, NULL), 0);
+	assert_int_equal(total(s, RFS_FRESH), SIZE - 512);
+	assert_int_equal(total(s, RFS_STALE), 512);
+	/* And is known in the next mount, without a look at the bytes. */
+	scene_reopen(s);
+	assert_int_equal(total(s, RFS_FRESH), SIZE - 512);
+	assert_int_equal(s->now.touches[99], 0);
+}
+
+/* P4: two readers never see one block from two sources. */
+static void who_is_outrun_serves_nothing(void **data)
+{
+	struct scene *s = *data;
+	struct rfs_taking t;
+	uint8_t buf[512];
+
+	s->now.fd = 7;
+	assert_int_equal(look_for_pieces(s, rfs_range(0, SIZE), &t), 0);
+	s->now.is_bad[100] = true;
+	assert_int_equal(
+		rfs_view_read(s->view, rfs_range(51200, 512), buf, NULL, NULL),
+		0);
+	assert_int_equal(rfs_view_taken(s->view, &t, NULL), -EAGAIN);
+	assert_int_equal(total(s, RFS_STALE), 512);
+}
+
+static void what_must_be_looked_at_is_no_piece(void **data)
+{
+	struct scene *s = *data;
+	struct rfs_taking t;
+	uint8_t buf[512] = { 1 };
+
+	/* The first has none: the second must not stand in for it unasked. */
+	s->before.fd = 8;
+	assert_true(look_for_pieces(s, rfs_range(0, 4096), &t) < 0);
+	s->now.fd = 7;
+	assert_int_equal(look_for_pieces(s, rfs_range(0, SIZE), &t), 0);
+	/* Written by the user. */
+	assert_int_equal(
+		rfs_view_write(s->view, rfs_range(4096, 512), buf, NULL), 0);
+	assert_true(look_for_pieces(s, rfs_range(0, 8192), &t) < 0);
+	assert_int_equal(look_for_pieces(s, rfs_range(4608, 512), &t), 0);
+	/* Known to be zero. */
+	s->now.is_hole[20] = true;
+	assert_int_equal(
+		rfs_view_read(s->view, rfs_range(10240, 512), buf, NULL, NULL),
+		0);
+	assert_true(look_for_pieces(s, rfs_range(9728, 1024), &t) < 0);
+	/* Lost. */
+	s->now.is_bad[30] = s->before.is_bad[30] = true;
+	assert_int_equal(
+		rfs_view_read(s->view, rfs_range(15360, 512), buf, NULL, NULL),
+		-EIO);
+	assert_true(look_for_pieces(s, rfs_range(14848, 1024), &t) < 0);
+	assert_true(look_for_pieces(s, rfs_range(SIZE, 512), &t) < 0);
+}
+
+static void an_older_source_is_no_piece_unasked(void **data)
+{
+	struct scene *s = *data;
+	struct rfs_taking t;
+
+	s->before.fd = 8;
+	s->is_now_away = true;
+	s->policy.withhold_stale = true;
+	scene_reopen(s);
+	assert_true(look_for_pieces(s, rfs_range(0, 4096), &t) < 0);
+}
+
 static void fill_none_gives_no_stale_block(void **data)
 {
 	struct scene *s = *data;
@@ -554,6 +663,10 @@ int main(void)
 		T(what_is_late_is_not_lost),
 		T(what_nobody_reads_is_lost_and_not_zero),
 		T(lost_as_zero_is_still_called_lost),
+		T(pieces_are_what_a_read_would_serve),
+		T(who_is_outrun_serves_nothing),
+		T(what_must_be_looked_at_is_no_piece),
+		T(an_older_source_is_no_piece_unasked),
 		T(fill_none_gives_no_stale_block),
 		T(a_fresh_block_never_turns_stale),
 		T(a_source_that_changed_needs_a_refresh),
