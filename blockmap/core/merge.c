@@ -677,13 +677,11 @@ static struct rfs_reader *freshest(const struct rfs_merge *m)
 	return NULL;
 }
 
-int rfs_merge_open_healed(const char *id, const char *name,
-			  struct rfs_state *state,
-			  struct rfs_merge_policy policy,
-			  const struct rfs_candidate *candidates,
-			  size_t ncandidates, const struct rfs_healed *healed,
-			  size_t nhealed, struct rfs_merge **ret,
-			  struct rfs_error *err)
+int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
+		   struct rfs_merge_policy policy,
+		   const struct rfs_candidate *candidates, size_t ncandidates,
+		   const struct rfs_healed *healed, size_t nhealed,
+		   struct rfs_merge **ret, struct rfs_error *err)
 {
 	struct rfs_merge *m = calloc(1, sizeof(*m));
 	int r;
@@ -715,15 +713,6 @@ int rfs_merge_open_healed(const char *id, const char *name,
 	}
 	*ret = m;
 	return 0;
-}
-
-int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
-		   struct rfs_merge_policy policy,
-		   const struct rfs_candidate *candidates, size_t ncandidates,
-		   struct rfs_merge **ret, struct rfs_error *err)
-{
-	return rfs_merge_open_healed(id, name, state, policy, candidates,
-				     ncandidates, NULL, 0, ret, err);
 }
 
 void rfs_merge_close(struct rfs_merge *m)

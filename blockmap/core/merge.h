@@ -70,21 +70,15 @@ static inline uint32_t rfs_merge_choice_giver(uint32_t value)
 	return value >> 4;
 }
 
-/* -ESTALE if the file of a source is another than when choices were first made,
- * unless policy.take_changed.  'id' names the disk in the state.  The candidates array is copied and the
- * readers referenced; strings and origins outlive the merge. */
+/* With what can be healed of the candidates, of which 'nhealed' may be 0.  -ESTALE if
+ * the file of a source is another than when choices were first made, unless
+ * policy.take_changed.  'id' names the disk in the state.  The arrays are copied and
+ * the readers referenced; strings and origins outlive the merge. */
 int rfs_merge_open(const char *id, const char *name, struct rfs_state *state,
 		   struct rfs_merge_policy policy,
 		   const struct rfs_candidate *candidates, size_t ncandidates,
+		   const struct rfs_healed *healed, size_t nhealed,
 		   struct rfs_merge **ret, struct rfs_error *err);
-/* The same with what can be healed of them. */
-int rfs_merge_open_healed(const char *id, const char *name,
-			  struct rfs_state *state,
-			  struct rfs_merge_policy policy,
-			  const struct rfs_candidate *candidates,
-			  size_t ncandidates, const struct rfs_healed *healed,
-			  size_t nhealed, struct rfs_merge **ret,
-			  struct rfs_error *err);
 void rfs_merge_close(struct rfs_merge *m);
 
 /* The disk's size, as it was when its first block was chosen. */

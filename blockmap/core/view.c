@@ -29,11 +29,10 @@ int rfs_view_open(const struct rfs_view_config *config, struct rfs_view **ret,
 	v->id = strdup(config->id);
 	v->state = config->state;
 	r = v->name && v->id
-		    ? rfs_merge_open_healed(config->id, config->name,
-					    config->state, config->policy,
-					    config->candidates,
-					    config->ncandidates, config->healed,
-					    config->nhealed, &v->merge, err)
+		    ? rfs_merge_open(config->id, config->name, config->state,
+				     config->policy, config->candidates,
+				     config->ncandidates, config->healed,
+				     config->nhealed, &v->merge, err)
 		    : rfs_no_memory(err);
 	if (r == 0)
 		r = rfs_overlay_open(config->id, config->state,
