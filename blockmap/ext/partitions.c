@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/gpt.h"
+#include "core/little_endian.h"
 #include "core/vec.h"
 #include "ext/io.h"
 
@@ -20,30 +22,6 @@
 /* A table of 128 entries of 128 bytes is what every tool makes. */
 #define GPT_ENTRIES_MAX 1024u
 #define GPT_ENTRY_MAX	4096u
-
-static uint32_t le32(const uint8_t *p)
-{
-	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-	       (uint32_t)p[3] << 24;
-}
-
-static uint64_t le64(const uint8_t *p)
-{
-	return (uint64_t)le32(p) | (uint64_t)le32(p + 4) << 32;
-}
-
-/* The CRC of IEEE 802.3, as GPT uses it; tables are small. */
-static uint32_t crc32_of(const uint8_t *p, size_t len)
-{
-	uint32_t crc = UINT32_MAX;
-
-	while (len--) {
-		crc ^= *p++;
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
-	}
-	return ~crc;
-}
 
 /* 0: read.  1: some of it cannot be read, or lies beyond the disk. */
 static int read_all(struct rfs_reader *disk, uint64_t off, uint8_t *buf,
@@ -109,7 +87,7 @@ static bool is_mbr(const uint8_t *sector)
 			return false;
 		if (!entry[4])
 			continue;
-		if (!le32(entry + 8) || !le32(entry + 12))
+		if (!rfs_get_le32(entry + 8) || !rfs_get_le32(entry + 12))
 			return false;
 		in_use++;
 	}
@@ -135,13 +113,14 @@ static int read_logical(struct rfs_reader *disk, uint64_t first,
 			return 0;
 		if (rfs_ranges_add(&list->tables,
 				   rfs_range(at * SECTOR, SECTOR)) < 0 ||
-		    (entry[4] && add(disk, list, n, at + le32(entry + 8),
-				     le32(entry + 12), SECTOR) < 0))
+		    (entry[4] &&
+		     add(disk, list, n, at + rfs_get_le32(entry + 8),
+			 rfs_get_le32(entry + 12), SECTOR) < 0))
 			return rfs_no_memory(err);
 		if (!is_extended(entry[ENTRY_SIZE + 4]) ||
-		    !le32(entry + ENTRY_SIZE + 8))
+		    !rfs_get_le32(entry + ENTRY_SIZE + 8))
 			return 0;
-		at = first + le32(entry + ENTRY_SIZE + 8);
+		at = first + rfs_get_le32(entry + ENTRY_SIZE + 8);
 	}
 	return 0;
 }
@@ -158,9 +137,11 @@ static int read_mbr(struct rfs_reader *disk, const uint8_t *sector,
 	for (unsigned int i = 0; i < 4 && r == 0; i++) {
 		entry = sector + MBR_ENTRIES + i * ENTRY_SIZE;
 		if (is_extended(entry[4]))
-			r = read_logical(disk, le32(entry + 8), list, err);
-		else if (entry[4] && add(disk, list, i + 1, le32(entry + 8),
-					 le32(entry + 12), SECTOR) < 0)
+			r = read_logical(disk, rfs_get_le32(entry + 8), list,
+					 err);
+		else if (entry[4] &&
+			 add(disk, list, i + 1, rfs_get_le32(entry + 8),
+			     rfs_get_le32(entry + 12), SECTOR) < 0)
 			r = rfs_no_memory(err);
 	}
 	return r;
@@ -182,22 +163,16 @@ static int read_header(struct rfs_reader *disk, struct gpt *gpt,
 		       struct rfs_error *err)
 {
 	uint8_t sector[SECTOR];
-	uint32_t size, crc;
 	int r = read_all(disk, gpt->header * gpt->unit, sector, SECTOR, err);
 
 	if (r != 0)
 		return r;
-	size = le32(sector + 12);
-	if (memcmp(sector, "EFI PART", 8) != 0 || size < 92 || size > SECTOR)
+	if (!rfs_gpt_is_header(sector, gpt->header))
 		return 1;
-	crc = le32(sector + 16);
-	memset(sector + 16, 0, 4);
-	if (crc32_of(sector, size) != crc || le64(sector + 24) != gpt->header)
-		return 1;
-	gpt->entries = le64(sector + 72);
-	gpt->count = le32(sector + 80);
-	gpt->entry_size = le32(sector + 84);
-	gpt->crc = le32(sector + 88);
+	gpt->entries = rfs_get_le64(sector + 72);
+	gpt->count = rfs_get_le32(sector + 80);
+	gpt->entry_size = rfs_get_le32(sector + 84);
+	gpt->crc = rfs_get_le32(sector + 88);
 	return gpt->count > GPT_ENTRIES_MAX || gpt->entry_size < 128 ||
 	       gpt->entry_size > GPT_ENTRY_MAX ||
 	       gpt->entries > RFS_SIZE_MAX / gpt->unit;
@@ -212,8 +187,8 @@ static int take_entries(struct rfs_reader *disk, const struct gpt *gpt,
 
 	for (uint32_t i = 0; i < gpt->count; i++) {
 		entry = table + (size_t)i * gpt->entry_size;
-		first = le64(entry + 32);
-		last = le64(entry + 40);
+		first = rfs_get_le64(entry + 32);
+		last = rfs_get_le64(entry + 40);
 		if (memcmp(entry, unused, sizeof(unused)) == 0 ||
 		    last < first || last - first == UINT64_MAX)
 			continue;
@@ -239,7 +214,7 @@ static int read_gpt_at(struct rfs_reader *disk, struct gpt *gpt,
 	if (!table)
 		return rfs_no_memory(err);
 	r = read_all(disk, gpt->entries * gpt->unit, table, len, err);
-	if (r == 0 && crc32_of(table, len) != gpt->crc)
+	if (r == 0 && rfs_gpt_crc(table, len) != gpt->crc)
 		r = 1;
 	if (r == 0 &&
 	    (take_entries(disk, gpt, table, list) < 0 ||

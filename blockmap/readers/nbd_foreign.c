@@ -7,7 +7,6 @@
  * without a parent are let through, by what QEMU's block/vmdk.c looks at.  VDI and
  * VHDX name nothing that it would open, and those with a parent it refuses.
  */
-#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/little_endian.h"
 #include "readers/nbd.h"
 #include "readers/nbd_lend.h"
 #include "readers/readers.h"
@@ -86,14 +86,6 @@ static int find_server(struct rfs_error *err)
 			"(qemu-utils)");
 }
 
-static uint64_t number_at(const unsigned char *p)
-{
-	uint64_t n;
-
-	memcpy(&n, p, sizeof(n));
-	return le64toh(n);
-}
-
 /* True if the description inside the image says that it has no parent.  A
  * parent's data would be zeros here. */
 static bool is_alone(struct rfs_reader *file, uint64_t sector, uint64_t sectors)
@@ -126,13 +118,13 @@ static int check_vmdk(struct rfs_reader *file, const char *name,
 	if (r < 0)
 		return rfs_context(err, r, "%s: its header cannot be read",
 				   name);
-	if (memcmp(head, "KDMV", 4) != 0 || number_at(head + 12) == 0)
+	if (memcmp(head, "KDMV", 4) != 0 || rfs_get_le64(head + 12) == 0)
 		return rfs_fail(err, ENOTSUP,
 				"%s is no VMDK image of one file; what lists "
 				"other files is not followed, convert it with "
 				"qemu-img",
 				name);
-	if (is_alone(file, number_at(head + 28), number_at(head + 36)))
+	if (is_alone(file, rfs_get_le64(head + 28), rfs_get_le64(head + 36)))
 		return 0;
 	return rfs_fail(err, ENOTSUP,
 			"%s: does not say that it has no parent, which is not "

@@ -18,6 +18,7 @@
 #include <zlib.h>
 
 #include "core/cleanup.h"
+#include "core/little_endian.h"
 
 #define MAGIC	 "rfspack\n"
 #define VERSION	 1
@@ -40,17 +41,6 @@ static void put64(uint8_t *at, uint64_t v)
 {
 	put32(at, (uint32_t)v);
 	put32(at + 4, (uint32_t)(v >> 32));
-}
-
-static uint32_t get32(const uint8_t *at)
-{
-	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-	       (uint32_t)at[3] << 24;
-}
-
-static uint64_t get64(const uint8_t *at)
-{
-	return get32(at) | (uint64_t)get32(at + 4) << 32;
 }
 
 static int read_full(int fd, void *to, size_t len, uint64_t off)
@@ -206,8 +196,8 @@ int rfs_packed_notes(struct rfs_packed *p, const struct rfs_packed_piece *piece,
 	if (!buf)
 		return rfs_no_memory(err);
 	r = len < 4 ? -EBADMSG : read_full(p->index_fd, buf, len, piece->notes);
-	if (r == 0 &&
-	    (uint32_t)crc32(0, buf, (uInt)len - 4) != get32(buf + len - 4))
+	if (r == 0 && (uint32_t)crc32(0, buf, (uInt)len - 4) !=
+			      rfs_get_le32(buf + len - 4))
 		r = -EBADMSG;
 	if (r < 0)
 		return rfs_fail(err, EBADMSG, "%s: its index is damaged",
@@ -229,13 +219,13 @@ static void put_entry(uint8_t *at, const struct rfs_packed_piece *piece)
 
 static void get_entry(const uint8_t *at, struct rfs_packed_piece *piece)
 {
-	piece->off = get64(at);
-	piece->len = get64(at + 8);
-	piece->from = get64(at + 16);
-	piece->to = get64(at + 24);
-	piece->notes = get64(at + 32);
-	piece->notes_len = get32(at + 40);
-	piece->flags = get32(at + 44);
+	piece->off = rfs_get_le64(at);
+	piece->len = rfs_get_le64(at + 8);
+	piece->from = rfs_get_le64(at + 16);
+	piece->to = rfs_get_le64(at + 24);
+	piece->notes = rfs_get_le64(at + 32);
+	piece->notes_len = rfs_get_le32(at + 40);
+	piece->flags = rfs_get_le32(at + 44);
 }
 
 static void put_header(const struct rfs_packed *p,
@@ -307,16 +297,16 @@ int rfs_packed_index_keep(struct rfs_packed *p, struct rfs_packed_build *b,
 static bool is_ours(const struct rfs_packed *p, const uint8_t h[HEADER])
 {
 	const struct rfs_packed_config *c = &p->config;
-	uint32_t flags = get32(h + 40);
+	uint32_t flags = rfs_get_le32(h + 40);
 
-	if (memcmp(h, MAGIC, 8) != 0 || get32(h + 8) != VERSION ||
-	    get32(h + HEADER - 4) != (uint32_t)crc32(0, h, HEADER - 4) ||
-	    get32(h + 12) != (uint32_t)c->packing ||
-	    get64(h + 16) != c->generation.size ||
-	    get64(h + 24) != (uint64_t)c->generation.mtime_ns)
+	if (memcmp(h, MAGIC, 8) != 0 || rfs_get_le32(h + 8) != VERSION ||
+	    rfs_get_le32(h + HEADER - 4) != (uint32_t)crc32(0, h, HEADER - 4) ||
+	    rfs_get_le32(h + 12) != (uint32_t)c->packing ||
+	    rfs_get_le64(h + 16) != c->generation.size ||
+	    rfs_get_le64(h + 24) != (uint64_t)c->generation.mtime_ns)
 		return false;
 	return !(flags & FOR_THIS_SIZE) ||
-	       (get64(h + 32) == c->expected_size &&
+	       (rfs_get_le64(h + 32) == c->expected_size &&
 		!(flags & FOR_EXACT) == !c->is_exact);
 }
 
@@ -346,7 +336,7 @@ static bool load_table(struct rfs_packed *p, int fd, const uint8_t h[HEADER],
 		       uint64_t file_size)
 {
 	RFS_CLEANUP_FREE uint8_t *table = NULL;
-	uint64_t n = get64(h + 48), at = get64(h + 56);
+	uint64_t n = rfs_get_le64(h + 48), at = rfs_get_le64(h + 56);
 
 	if (!n || n > RFS_PACKED_PIECES_MAX || at < HEADER || at > file_size ||
 	    n * ENTRY > file_size - at)
@@ -354,7 +344,7 @@ static bool load_table(struct rfs_packed *p, int fd, const uint8_t h[HEADER],
 	table = malloc(n * ENTRY);
 	p->pieces = calloc(n, sizeof(*p->pieces));
 	if (!table || !p->pieces || read_full(fd, table, n * ENTRY, at) < 0 ||
-	    (uint32_t)crc32_z(0, table, n * ENTRY) != get32(h + 44))
+	    (uint32_t)crc32_z(0, table, n * ENTRY) != rfs_get_le32(h + 44))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		get_entry(table + i * ENTRY, &p->pieces[i]);

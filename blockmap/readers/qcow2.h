@@ -315,6 +315,8 @@ bool rfs_qcow2_is_contested(struct rfs_qcow2 *q,
 
 #define RFS_QCOW2_OFFSET_MASK 0x00fffffffffffe00ull
 #define RFS_QCOW2_PACKED_BIT  (1ull << 62)
+/* Of an entry of either table: the refcount of where it leads is 1. */
+#define RFS_QCOW2_COPIED (1ull << 63)
 
 /* Where an L2 entry with PACKED_BIT says that the packed bytes begin. */
 static inline uint64_t rfs_qcow2_packed_host(const struct rfs_qcow2 *q,

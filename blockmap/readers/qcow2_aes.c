@@ -32,7 +32,6 @@
 #define PIECE_MAX      (1u << PIECE_BITS_MAX)
 #define TABLES_WANTED  8192u
 
-#define COPIED	(1ull << 63) /* refcount 1: libqcow takes it off */
 #define KEY_LEN 16u
 
 /* 131072 tables of the largest pieces. */
@@ -73,7 +72,8 @@ static void make_table(const struct rfs_qcow2_cipher *c, uint64_t first,
 		       uint8_t *to)
 {
 	for (uint64_t i = 0; i < c->piece_len / 8; i++)
-		put64(to + i * 8, (first + i * c->piece_len) | COPIED);
+		put64(to + i * 8,
+		      (first + i * c->piece_len) | RFS_QCOW2_COPIED);
 }
 
 /* The cluster of what is made up that begins at 'off'. */

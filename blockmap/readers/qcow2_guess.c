@@ -25,7 +25,6 @@
 
 #define ENTRIES_LEAST 4 /* fewer say too little */
 
-#define COPIED	 (1ull << 63)
 #define RESERVED 0x3f000000000001feull
 #define ZERO	 1ull
 
@@ -44,10 +43,10 @@ static bool makes_sense(const struct rfs_qcow2_search *s, uint64_t entry,
 	uint64_t host = entry & RFS_QCOW2_OFFSET_MASK;
 
 	if (entry & RFS_QCOW2_PACKED_BIT)
-		return !(entry & COPIED) && !bitmap &&
+		return !(entry & RFS_QCOW2_COPIED) && !bitmap &&
 		       rfs_qcow2_packed_host(s->q, entry) < s->q->file_size;
 	if (entry & RESERVED || host & (s->q->cluster_size - 1) ||
-	    !host != !(entry & COPIED))
+	    !host != !(entry & RFS_QCOW2_COPIED))
 		return false;
 	if (entry & ZERO && (s->q->extended || s->q->header.version < 3))
 		return false;
@@ -74,7 +73,7 @@ static bool is_table(const struct rfs_qcow2_search *s,
 			continue;
 		l->first = l->used++ ? l->first : at / size;
 		l->last = at / size;
-		l->owned += (entry & COPIED) != 0;
+		l->owned += (entry & RFS_QCOW2_COPIED) != 0;
 	}
 	return true;
 }
@@ -133,7 +132,7 @@ static void take_table(struct rfs_qcow2_search *s,
 	take(s, l->table.off >> s->q->cluster_bits);
 	for (uint64_t at = 0; at < l->table.len; at += s->q->entry_size)
 		if (rfs_qcow2_table_get(&l->table, at, &entry) &&
-		    entry & COPIED)
+		    entry & RFS_QCOW2_COPIED)
 			take(s, (entry & RFS_QCOW2_OFFSET_MASK) >>
 					s->q->cluster_bits);
 }

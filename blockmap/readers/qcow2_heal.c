@@ -18,8 +18,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define COPIED (1ull << 63)
-
 /* Two reads of the same packed bytes are alike. */
 static bool is_same_packed(struct rfs_qcow2_healing *h,
 			   const struct rfs_qcow2_judged *w,
@@ -88,9 +86,11 @@ static struct rfs_qcow2_entry believe(struct rfs_qcow2_healing *h,
 		is_good = rfs_qcow2_is_packed_alike(h, w, &e);
 	else if (e.kind == RFS_QCOW2_STORED && own->is_contested &&
 		 own->host == e.host)
-		is_good = raw & COPIED && rfs_qcow2_is_sole(h, e.host);
+		is_good =
+			raw & RFS_QCOW2_COPIED && rfs_qcow2_is_sole(h, e.host);
 	else if (e.kind == RFS_QCOW2_STORED)
-		is_good = raw & COPIED && rfs_qcow2_is_free_for(h, w, e.host);
+		is_good = raw & RFS_QCOW2_COPIED &&
+			  rfs_qcow2_is_free_for(h, w, e.host);
 	e.is_healed = true;
 	if (!is_good)
 		e.kind = RFS_QCOW2_UNKNOWN;

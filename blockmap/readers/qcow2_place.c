@@ -14,7 +14,6 @@
 
 #include "core/vec.h"
 
-#define COPIED (1ull << 63)
 #define PLACES "placed tables" /* a fact: "INDEX:OFFSET ..." */
 
 struct kept {
@@ -109,7 +108,7 @@ static bool claim(struct rfs_qcow2_search *s, const struct rfs_qcow2_looked *l)
 	for (uint64_t at = 0; at < l->table.len && is_good;
 	     at += s->q->entry_size)
 		if (rfs_qcow2_table_get(&l->table, at, &entry) &&
-		    entry & COPIED)
+		    entry & RFS_QCOW2_COPIED)
 			is_good = claim_one(s, entry & RFS_QCOW2_OFFSET_MASK);
 	return is_good;
 }

@@ -13,7 +13,6 @@
 
 /* Entry bits. */
 #define L1_RESERVED 0x7f000000000001ffull
-#define L1_COPIED   (1ull << 63)
 #define L2_RESERVED 0x3f000000000001feull /* of a standard cluster */
 #define L2_ZERO	    1ull
 
@@ -181,7 +180,7 @@ enum rfs_qcow2_kind rfs_qcow2_l1_plain(struct rfs_qcow2 *q, uint64_t index,
 	if (!entry)
 		return RFS_QCOW2_UNALLOCATED;
 	if (q->header.version > 1 && !(entry & L1_RESERVED))
-		entry &= ~L1_COPIED;
+		entry &= ~RFS_QCOW2_COPIED;
 	odd = entry & ~RFS_QCOW2_OFFSET_MASK ? ODD_RESERVED
 					     : odd_offset(q, entry);
 	if (odd >= 0)

@@ -11,35 +11,18 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <zlib.h>
 
-#define COPIED	   (1ull << 63)
-#define HEADER_MIN 92u
-#define CRC_AT	   16
-
-static uint64_t little(const uint8_t *p, int bytes)
-{
-	uint64_t v = 0;
-
-	while (bytes--)
-		v = v << 8 | p[bytes];
-	return v;
-}
+#include "core/gpt.h"
+#include "core/little_endian.h"
 
 /* A header that says that it lies in sector 'lba', and its other in the disk too. */
 static bool is_header(uint8_t *p, uint64_t lba, uint64_t sectors)
 {
-	uint32_t len = (uint32_t)little(p + 12, 4);
-	uint32_t crc = (uint32_t)little(p + CRC_AT, 4);
-	uint64_t other = little(p + 32, 8);
+	uint64_t other = rfs_get_le64(p + 32);
 
-	if (memcmp(p, "EFI PART", 8) != 0 || len < HEADER_MIN ||
-	    len > RFS_SECTOR || little(p + 24, 8) != lba)
-		return false;
 	if (lba == 1 ? other <= 1 || other >= sectors : other != 1)
 		return false;
-	memset(p + CRC_AT, 0, 4);
-	return crc32(0, p, len) == crc;
+	return rfs_gpt_is_header(p, lba);
 }
 
 /* 1: the table maps a header as the one of sector 'lba'. */
@@ -48,12 +31,12 @@ static int maps_header(struct rfs_qcow2_search *s,
 		       struct rfs_error *err)
 {
 	uint64_t byte = lba * RFS_SECTOR, entry, bitmap;
-	uint8_t sector[RFS_SECTOR];
+	uint8_t sector[RFS_GPT_HEADER];
 	struct rfs_range at;
 	int r;
 
 	if (!rfs_qcow2_l2_raw(s->q, &l->table, byte, &entry, &bitmap) ||
-	    !(entry & COPIED) || entry & RFS_QCOW2_PACKED_BIT)
+	    !(entry & RFS_QCOW2_COPIED) || entry & RFS_QCOW2_PACKED_BIT)
 		return 0;
 	at = rfs_range((entry & RFS_QCOW2_OFFSET_MASK) +
 			       (byte & (s->q->cluster_size - 1)),
