@@ -142,6 +142,11 @@ char *rfs_path_escape(const char *path)
 	return escape(path, is_fit_for_path, SIZE_MAX);
 }
 
+static bool is_printable(unsigned char c)
+{
+	return c >= 0x20 && c <= 0x7e;
+}
+
 static bool is_shell_word(const char *text)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
@@ -151,22 +156,49 @@ static bool is_shell_word(const char *text)
 	return *text && !text[strspn(text, plain)];
 }
 
+/* Without 'plain', bytes that are no printable ASCII by their number. */
+static void put_quoted(const char *text, bool plain, FILE *out)
+{
+	fputs(plain ? "'" : "$'", out);
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '\'')
+			fputs(plain ? "'\\''" : "\\'", out);
+		else if (!plain && c == '\\')
+			fputs("\\\\", out);
+		else if (!plain && !is_printable(c))
+			fprintf(out, "\\%03o", c);
+		else
+			fputc(c, out);
+	}
+	fputc('\'', out);
+}
+
+void rfs_text_quote(const char *text, FILE *out)
+{
+	const char *p = text;
+
+	while (is_printable((unsigned char)*p))
+		p++;
+	put_quoted(text, !*p, out);
+}
+
 char *rfs_text_shell(const char *text)
 {
-	bool is_word = is_shell_word(text);
-	char *out = malloc(strlen(text) * 4 + 3), *q = out;
+	RFS_CLEANUP_FREE char *fit = rfs_text_escape(text);
+	char *word = NULL;
+	size_t len;
+	FILE *out;
 
+	if (is_shell_word(text))
+		return strdup(text);
+	out = fit ? open_memstream(&word, &len) : NULL;
 	if (!out)
 		return NULL;
-	if (!is_word)
-		*q++ = '\'';
-	for (; *text; text++) {
-		if (*text == '\'')
-			q = stpcpy(q, "'\\'");
-		*q++ = *text;
-	}
-	if (!is_word)
-		*q++ = '\'';
-	*q = '\0';
-	return out;
+	put_quoted(text, strcmp(fit, text) == 0, out);
+	if (fclose(out) == 0)
+		return word;
+	free(word);
+	return NULL;
 }

@@ -37,7 +37,11 @@ char *rfs_path_escape(const char *path);
 void rfs_text_put(FILE *out, const char *before, const char *text);
 
 /* 'text' as one word for a shell, for commands that are printed: as it is where
- * that is one, else in quotes.  A tenant chose the name of the instance. */
+ * that is one, else in quotes, and what would steer a terminal by its number.  A
+ * tenant chose the name of the instance. */
 char *rfs_text_shell(const char *text);
+/* Writes one word of shell that means 'text', always in quotes, and all that is no
+ * printable ASCII by its number: for a script. */
+void rfs_text_quote(const char *text, FILE *out);
 
 #endif /* RESCUEFS_SITE_NAMES_H */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "site/names.h"
 
 static const char *const common[] = {
 #include "plan_common.inc"
@@ -21,40 +22,12 @@ static const char *const essex[] = {
 
 static const char unknown[] = "FILL-IN";
 
-static bool is_plain(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < 0x20 || (unsigned char)*text > 0x7e)
-			return false;
-	return true;
-}
-
-void rfs_plan_quote(const char *text, FILE *out)
-{
-	bool plain = is_plain(text);
-
-	fputs(plain ? "'" : "$'", out);
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c == '\'')
-			fputs(plain ? "'\\''" : "\\'", out);
-		else if (!plain && c == '\\')
-			fputs("\\\\", out);
-		else if (c < 0x20 || c > 0x7e)
-			fprintf(out, "\\%03o", c);
-		else
-			fputc(c, out);
-	}
-	fputc('\'', out);
-}
-
 /* A variable, with a word about it; without a value it is to be filled in. */
 static void set(FILE *out, const char *indent, const char *name,
 		const char *value, const char *about)
 {
 	fprintf(out, "%s%s=", indent, name);
-	rfs_plan_quote(value ? value : unknown, out);
+	rfs_text_quote(value ? value : unknown, out);
 	fprintf(out, about ? "  # %s\n" : "\n", about);
 }
 

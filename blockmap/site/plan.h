@@ -37,8 +37,4 @@ struct rfs_plan {
 int rfs_plan_print(const struct rfs_plan *plan, FILE *out,
 		   struct rfs_error *err);
 
-/* One word of shell that means 'text', bytes that are no ASCII and control
- * characters included. */
-void rfs_plan_quote(const char *text, FILE *out);
-
 #endif /* RESCUEFS_SITE_PLAN_H */

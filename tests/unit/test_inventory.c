@@ -406,6 +406,8 @@ static void a_name_is_one_word_of_a_shell(void **state)
 		{ "it's", "'it'\\''s'" },
 		{ "caf\xc3\xa9", "'caf\xc3\xa9'" },
 		{ "~root", "'~root'" },
+		/* It would steer the terminal that it is printed on. */
+		{ "a\033[2J\\'\xc2\x9b", "$'a\\033[2J\\\\\\'\\302\\233'" },
 	};
 
 	(void)state;
