@@ -38,6 +38,7 @@ static bool has_ext(const struct rfs_losses *losses)
 static int take_losses(struct rfs_advice_candidate *c,
 		       const struct rfs_losses *losses, struct rfs_error *err)
 {
+	bool is_ext = has_ext(losses);
 	struct rfs_losses_sum lost, stale, wrong;
 	int r = rfs_losses_sum(losses, RFS_LOSS_LOST, &lost, err);
 
@@ -54,7 +55,7 @@ static int take_losses(struct rfs_advice_candidate *c,
 	c->wrong = wrong.data + wrong.tables + wrong.unknown;
 	c->files_hit = lost.inodes + stale.inodes;
 	c->other = 0;
-	for (size_t i = 0; i < losses->count && has_ext(losses); i++)
+	for (size_t i = 0; is_ext && i < losses->count; i++)
 		if (losses->items[i].kind == RFS_LOSS_OTHER)
 			c->other += losses->items[i].bytes;
 	c->unread = losses->unread_used;

@@ -161,14 +161,17 @@ int rfs_state_set_holder(struct rfs_state *st, const char *holder,
 			 struct rfs_error *err)
 {
 	char text[4096];
-	ssize_t n;
+	ssize_t n, len;
 
 	/* A name that does not fit is cut: it is for people. */
 	snprintf(text, sizeof(text), "%d %s\n", (int)getpid(), holder);
+	len = (ssize_t)strlen(text);
 	n = ftruncate(st->lock_fd, 0);
 	if (n == 0)
-		n = pwrite(st->lock_fd, text, strlen(text), 0);
-	if (n < 0)
+		n = pwrite(st->lock_fd, text, (size_t)len, 0);
+	if (n >= 0 && n < len)
+		errno = ENOSPC;
+	if (n < len)
 		return rfs_fail(err, errno,
 				"state %s/lock: cannot be written: %s; make "
 				"room or the directory writable, or name "

@@ -353,11 +353,22 @@ void rfs_extfs_close(struct rfs_extfs *x)
  * Tables.
  */
 
+/* By its superblock, which is_sane has bounded. */
+static uint64_t said_size(const struct rfs_extfs *x)
+{
+	return ext2fs_blocks_count(x->fs->super) * x->fs->blocksize;
+}
+
 uint64_t rfs_extfs_size(const struct rfs_extfs *x)
 {
-	uint64_t size = ext2fs_blocks_count(x->fs->super) * x->fs->blocksize;
+	uint64_t size = said_size(x);
 
 	return size < x->io.size ? size : x->io.size;
+}
+
+uint64_t rfs_extfs_missing(const struct rfs_extfs *x)
+{
+	return said_size(x) - rfs_extfs_size(x);
 }
 
 struct rfs_range rfs_extfs_blocks(const struct rfs_extfs *x, uint64_t blk,

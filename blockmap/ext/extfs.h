@@ -46,6 +46,8 @@ struct rfs_range rfs_extfs_blocks(const struct rfs_extfs *x, uint64_t blk,
 
 /* Bytes that the filesystem spans, from the partition's beginning. */
 uint64_t rfs_extfs_size(const struct rfs_extfs *x);
+/* And that it would span behind the partition's end. */
+uint64_t rfs_extfs_missing(const struct rfs_extfs *x);
 
 /* What a group's own tables are. */
 enum rfs_table_part {

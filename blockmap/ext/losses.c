@@ -237,10 +237,9 @@ static const char *ext_type(const struct ext2_super_block *sb)
 static void describe(const struct rfs_extfs *x, struct rfs_volume *v)
 {
 	const struct ext2_super_block *sb = x->fs->super;
-	uint64_t size = ext2fs_blocks_count(x->fs->super) * x->fs->blocksize;
 
 	v->is_ext = true;
-	v->missing = size - rfs_extfs_size(x);
+	v->missing = rfs_extfs_missing(x);
 	strcpy(v->type, ext_type(sb));
 	memcpy(v->label, sb->s_volume_name, sizeof(v->label) - 1);
 	put_uuid(sb->s_uuid, v->uuid);

@@ -166,9 +166,10 @@ int rfs_qcow2_healed_open(struct rfs_qcow2_healing *healing, size_t witness,
 
 /* The image's disk where its L1 table is lost and no witness tells: by L2 tables
  * that the operator placed, and by those found in the file of which a GPT's header
- * tells the place, or one if one entry and one table are left; where the header was lost too, by the first witness' if that is
- * usable.  Looking for them reads of all unclaimed clusters, when first
- * asked for something; what was found is kept as the disk's strays. */
+ * tells the place, or one if one entry and one table are left; where the header was
+ * lost too, by the first witness' if that is usable.  Looking for them reads of all
+ * unclaimed clusters, when first asked for something; what was found is kept as the
+ * disk's strays. */
 int rfs_qcow2_guessed_open(struct rfs_qcow2_healing *healing,
 			   struct rfs_reader **ret, struct rfs_error *err);
 
