@@ -562,9 +562,11 @@ static int check_twice(const struct rfs_site *site, struct rfs_error *err)
 				return rfs_fail(
 					err, EINVAL,
 					"source %s is the damaged source %s "
-					"itself (%s), and can give nothing "
-					"that it does not have; leave one of "
-					"them out",
+					"itself (%s), and can give nothing of "
+					"it that it does not have; leave one "
+					"of them out, or give what has volumes "
+					"of its own a root of its own, which "
+					"may be empty",
 					b->origin.name, a->origin.name, place);
 		}
 	}
