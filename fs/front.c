@@ -68,7 +68,7 @@ void *rfs_front_buffer(struct rfs_front *front)
 
 	if (buf)
 		return buf;
-	buf = aligned_alloc(BUFFER_ALIGN, RFS_IO_MAX);
+	buf = aligned_alloc(BUFFER_ALIGN, RFS_READ_MAX);
 	if (buf && pthread_setspecific(front->buffers, buf) != 0) {
 		free(buf);
 		return NULL;

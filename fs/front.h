@@ -10,8 +10,13 @@
 #include "fs/opened.h"
 #include "fs/tree.h"
 
-/* The most that one request reads or writes. */
+/* The most that one request writes. */
 #define RFS_IO_MAX (1024u * 1024)
+/* The most that one request reads: of what a program reads past the page cache at
+ * once the kernel makes several, which are answered side by side. */
+#define RFS_READ_MAX (256u * 1024)
+/* How far the kernel reads ahead. */
+#define RFS_WINDOW (1024u * 1024)
 
 /* How long the kernel may believe what it was told, in seconds.  The tree and
  * the sources do not change; an image changes through the kernel itself, which
@@ -29,7 +34,7 @@ struct rfs_front {
 	struct fuse_session *se;
 	struct rfs_tree tree;
 	struct rfs_hostnodes hostnodes;
-	pthread_key_t buffers; /* of RFS_IO_MAX bytes, one a thread */
+	pthread_key_t buffers; /* of RFS_READ_MAX bytes, one a thread */
 	pthread_key_t pipes;   /* of struct rfs_pipe, one a thread */
 	uid_t uid;
 	gid_t gid;

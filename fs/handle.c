@@ -99,8 +99,6 @@ int rfs_handle_open(struct rfs_front *front, const struct rfs_node *node,
 		free(h);
 		return r;
 	}
-	if (flags & O_DIRECT)
-		h->is_direct = true;
 	rfs_opened_add(&front->opened, &h->opened, close_handle);
 	*ret = h;
 	return 0;

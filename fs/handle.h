@@ -19,8 +19,11 @@ struct rfs_handle {
 	struct rfs_view *view;
 	struct rfs_reader *reader; /* a reference of its own */
 	struct rfs_rendering *text;
-	/* The page cache is left out: nothing is read that was not asked
-	 * for, and a read may give less than was asked for. */
+	/* The page cache is left out, whoever reads: nothing is read that was
+	 * not asked for, a read may give less than was asked for, and what one
+	 * read(2) asks for comes in order.  A program that opens other files
+	 * with O_DIRECT leaves the cache out by itself, and is then asked for
+	 * in several requests at a time. */
 	bool is_direct;
 };
 

@@ -9,7 +9,6 @@
 #include "fs/image.h"
 #include "fs/keeper.h"
 #include "fs/log.h"
-#include "fs/pipe.h"
 #include "fs/thread.h"
 
 /* "\\040" and the like, as the kernel writes odd characters of a path, back to
@@ -62,22 +61,11 @@ static bool find_device(const char *mountpoint, unsigned *ret_major,
 	return found;
 }
 
-/* KiB.  What comes from afar is asked for in large pieces, and goes through no
- * pipe. */
-static unsigned best_read_ahead(const struct rfs_site *site)
-{
-	for (size_t i = 0; i < site->nsources; i++)
-		if (site->sources[i]->nbd)
-			return RFS_IO_MAX / 1024;
-	return rfs_pipe_read_ahead();
-}
-
 /* The kernel reads 128 KiB ahead for a new mount, whatever it is told when the
- * mount begins; an image is read in pieces of up to RFS_IO_MAX.  Only root may
+ * mount begins; an image is read in windows of RFS_WINDOW.  Only root may
  * say so, and for others it is but slower.  Damaged disks are not read ahead at
  * all: their files bypass the page cache. */
-static void read_further_ahead(const char *mountpoint,
-			       const struct rfs_site *site)
+static void read_further_ahead(const char *mountpoint)
 {
 	unsigned major, minor;
 	char path[64];
@@ -90,7 +78,7 @@ static void read_further_ahead(const char *mountpoint,
 	file = fopen(path, "we");
 	if (!file)
 		return;
-	fprintf(file, "%u\n", best_read_ahead(site));
+	fprintf(file, "%u\n", RFS_WINDOW / 1024);
 	fclose(file);
 }
 
@@ -153,7 +141,7 @@ static void *keeper_main(void *data)
 	struct rfs_keeper *keeper = data;
 	enum keeper_word word = KEEPER_GOES_ON;
 
-	read_further_ahead(keeper->mountpoint, keeper->tree->inv->site);
+	read_further_ahead(keeper->mountpoint);
 	for (unsigned i = 1;; i++) {
 		word = wait_a_second(keeper, word);
 		if (word == KEEPER_ENDS)

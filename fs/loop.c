@@ -272,16 +272,21 @@ static bool add_taker(struct rfs_loop *loop)
 	return added;
 }
 
-/* Whether a request waits that nobody is about to take, and a processor for it. */
-static bool is_help_needed(struct rfs_loop *loop)
+static bool is_one_waiting(struct rfs_loop *loop)
 {
 	struct pollfd fd = { .fd = fuse_session_fd(loop->se),
 			     .events = POLLIN };
 
+	return poll(&fd, 1, 0) > 0 && (fd.revents & POLLIN);
+}
+
+/* Whether a request waits that nobody is about to take, and a processor for it. */
+static bool is_help_needed(struct rfs_loop *loop)
+{
 	return !atomic_load(&loop->leisure) &&
 	       atomic_load(&loop->wanted) <
 		       loop->processors + atomic_load(&loop->stuck) &&
-	       poll(&fd, 1, 0) > 0 && (fd.revents & POLLIN);
+	       is_one_waiting(loop);
 }
 
 /*
@@ -415,6 +420,8 @@ static bool is_short_of_threads(struct rfs_loop *loop, const struct sight *s,
 {
 	if (atomic_load(&loop->leisure) ||
 	    atomic_load(&loop->rests) != s->rests)
+		return false;
+	if (!is_one_waiting(loop))
 		return false;
 	return able < loop->processors ||
 	       takes - s->takes < (unsigned long)QUICK_TAKES * able;

@@ -49,7 +49,7 @@ void rfs_op_read(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 	size_t len;
 	int r;
 
-	if (!buf || size > RFS_IO_MAX) {
+	if (!buf || size > RFS_READ_MAX) {
 		fuse_reply_err(req, buf ? EINVAL : ENOMEM);
 		return;
 	}

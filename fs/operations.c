@@ -24,8 +24,8 @@ static void op_init(void *userdata __attribute__((unused)),
 {
 	conn->want = conn->capable & wanted;
 	conn->max_write = RFS_IO_MAX;
-	conn->max_read = RFS_IO_MAX; /* as the mount option says */
-	conn->max_readahead = RFS_IO_MAX;
+	conn->max_read = RFS_READ_MAX; /* as the mount option says */
+	conn->max_readahead = RFS_WINDOW;
 	/* A loop device or qemu-img keeps many requests in flight. */
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;

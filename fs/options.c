@@ -81,7 +81,7 @@ static int always(const char *site, char **opts)
 		return -1;
 	r = fuse_opt_add_opt_escaped(opts, fsname);
 	free(fsname);
-	snprintf(limit, sizeof(limit), "max_read=%u", RFS_IO_MAX);
+	snprintf(limit, sizeof(limit), "max_read=%u", RFS_READ_MAX);
 	if (r < 0 || fuse_opt_add_opt(opts, limit) < 0)
 		return -1;
 	return fuse_opt_add_opt(opts, "subtype=rescuefs,default_permissions,"

@@ -49,24 +49,11 @@ struct rfs_pipe *rfs_pipe_open(void)
 		return p;
 	p->out = fds[0];
 	p->in = fds[1];
-	if (fcntl(p->in, F_SETPIPE_SZ, 2 * RFS_IO_MAX) < 0)
-		fcntl(p->in, F_SETPIPE_SZ, RFS_IO_MAX);
+	/* A header takes a page's slot too. */
+	fcntl(p->in, F_SETPIPE_SZ, 2 * RFS_READ_MAX);
 	size = fcntl(p->in, F_GETPIPE_SZ);
 	p->slots = size > 0 ? (size_t)size / page_size() : 0;
 	return p;
-}
-
-/* The kernel asks for two such pieces at a time where a program said that it reads
- * in order; the header takes a slot of its own. */
-unsigned rfs_pipe_read_ahead(void)
-{
-	struct rfs_pipe *p = rfs_pipe_open();
-	size_t pages = p && p->slots ? p->slots - 1 : 0;
-
-	rfs_pipe_close(p);
-	if (!pages || pages * page_size() >= RFS_IO_MAX)
-		return RFS_IO_MAX / 1024;
-	return (unsigned)(pages / 2 * page_size() / 1024);
 }
 
 /* Whether the header and all pages have a slot. */

@@ -42,8 +42,4 @@ void rfs_pipe_empty(struct rfs_pipe *p);
 bool rfs_pipe_reply(struct rfs_front *front, fuse_req_t req,
 		    const struct rfs_handle *h, struct rfs_range range);
 
-/* How far the kernel is to read ahead, in KiB, so that its requests have room in
- * the pipe that this user may have. */
-unsigned rfs_pipe_read_ahead(void);
-
 #endif /* RESCUEFS_FS_PIPE_H */
