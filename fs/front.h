@@ -10,7 +10,7 @@
 #include "fs/opened.h"
 #include "fs/tree.h"
 
-/* The most that one request writes. */
+/* The most that one request writes, or reads of a throw-away disk. */
 #define RFS_IO_MAX (1024u * 1024)
 /* The most that one request reads: of what a program reads past the page cache at
  * once the kernel makes several, which are answered side by side. */

@@ -5,7 +5,8 @@
  * who is done with a request and finds more than that parks.
  *
  * The caller's thread looks on.  Each millisecond in which requests come it sees
- * whether any thread was at leisure; if none was, another one is woken or made.
+ * whether any thread was at leisure; if none was and a request waits, another one
+ * is woken or made.
  * Whether that is because a source hangs or because there is much to do makes a
  * difference in one thing only: for what is quick, more threads than processors
  * are of no use.  In quiet times it sleeps, and is woken by whoever takes a
@@ -414,17 +415,20 @@ static unsigned count_working(struct rfs_loop *loop, unsigned *ret_stuck)
 	return n;
 }
 
-/* No thread was at leisure since the last look, nor is now. */
+/* No thread was at leisure since the last look, nor is now, and a request waits: a
+ * reader that takes turns with its thread on one processor leaves it no leisure, but
+ * needs no other. */
 static bool is_short_of_threads(struct rfs_loop *loop, const struct sight *s,
 				unsigned long takes, unsigned able)
 {
 	if (atomic_load(&loop->leisure) ||
 	    atomic_load(&loop->rests) != s->rests)
 		return false;
-	if (!is_one_waiting(loop))
+	if (able >= loop->processors &&
+	    takes - s->takes >= (unsigned long)QUICK_TAKES * able)
 		return false;
-	return able < loop->processors ||
-	       takes - s->takes < (unsigned long)QUICK_TAKES * able;
+	/* Where all wait for a source, the next request finds a thread there. */
+	return !able || is_one_waiting(loop);
 }
 
 /* Of those that are not stuck one at the least stays, and as many as were seen

@@ -143,9 +143,9 @@ void rfs_op_readdir(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	piece = rfs_range_cut(rfs_range((uint64_t)off, size < RFS_READ_MAX
-							       ? size
-							       : RFS_READ_MAX),
+	if (size > RFS_READ_MAX)
+		size = RFS_READ_MAX;
+	piece = rfs_range_cut(rfs_range((uint64_t)off, size),
 			      rfs_range(0, list->len));
 	if (piece.len)
 		memcpy(buf, list->buf + piece.off, piece.len);
