@@ -5,8 +5,8 @@
  * who is done with a request and finds more than that parks.
  *
  * The caller's thread looks on.  Each millisecond in which requests come it sees
- * whether any thread was at leisure; if none was and a request waits, another one
- * is woken or made.
+ * whether any thread was at leisure; if none was and requests wait for each other,
+ * another one is woken or made.
  * Whether that is because a source hangs or because there is much to do makes a
  * difference in one thing only: for what is quick, more threads than processors
  * are of no use.  In quiet times it sleeps, and is woken by whoever takes a
@@ -51,6 +51,11 @@
 /* How often it is seen at the end whether all is answered. */
 #define DRAIN_MS 5
 
+/* Whether a request waits behind the one that is taken: the onlooker asks, and
+ * whoever takes a request next tells.  That one waits when the onlooker looks says
+ * less: a thread may be about to take it. */
+enum queue { QUEUE_UNKNOWN, QUEUE_ASKED, QUEUE_LONG };
+
 enum member_state { MEMBER_NONE, MEMBER_RUNS, MEMBER_ENDED };
 
 struct member {
@@ -74,6 +79,7 @@ struct rfs_loop {
 	atomic_ulong takes;  /* requests */
 	atomic_ulong rests;  /* how often a thread found none */
 	atomic_flag looks;   /* one thread at the most spins */
+	atomic_int queue;    /* of requests, an enum queue */
 	atomic_bool is_told; /* to end */
 	atomic_bool ends;    /* it does */
 	_Atomic int64_t ended; /* since when */
@@ -290,6 +296,14 @@ static bool is_help_needed(struct rfs_loop *loop)
 	       is_one_waiting(loop);
 }
 
+static void tell_queue(struct rfs_loop *loop)
+{
+	if (atomic_load_explicit(&loop->queue, memory_order_relaxed) ==
+	    QUEUE_ASKED)
+		atomic_store(&loop->queue,
+			     is_one_waiting(loop) ? QUEUE_LONG : QUEUE_UNKNOWN);
+}
+
 /*
  * Serving.
  */
@@ -314,6 +328,7 @@ static int serve(struct member *m, struct fuse_buf *buf)
 		gap = taken - answered;
 		atomic_store_explicit(&m->since, taken, memory_order_relaxed);
 		note_take(loop);
+		tell_queue(loop);
 		if (took > LONG_NS && is_help_needed(loop))
 			add_taker(loop);
 		answering = buf->flags & FUSE_BUF_IS_FD ? NULL : buf->mem;
@@ -415,12 +430,14 @@ static unsigned count_working(struct rfs_loop *loop, unsigned *ret_stuck)
 	return n;
 }
 
-/* No thread was at leisure since the last look, nor is now, and a request waits: a
- * reader that takes turns with its thread on one processor leaves it no leisure, but
- * needs no other. */
+/* No thread was at leisure since the last look, nor is now, and requests wait for each
+ * other: a reader that takes turns with its thread on one processor leaves it no
+ * leisure, but needs no other, which the kernel would wake for each request. */
 static bool is_short_of_threads(struct rfs_loop *loop, const struct sight *s,
 				unsigned long takes, unsigned able)
 {
+	int queue = atomic_exchange(&loop->queue, QUEUE_UNKNOWN);
+
 	if (atomic_load(&loop->leisure) ||
 	    atomic_load(&loop->rests) != s->rests)
 		return false;
@@ -428,7 +445,14 @@ static bool is_short_of_threads(struct rfs_loop *loop, const struct sight *s,
 	    takes - s->takes >= (unsigned long)QUICK_TAKES * able)
 		return false;
 	/* Where all wait for a source, the next request finds a thread there. */
-	return !able || is_one_waiting(loop);
+	if (!able)
+		return true;
+	if (takes == s->takes)
+		return is_one_waiting(loop);
+	if (queue == QUEUE_LONG)
+		return true;
+	atomic_store(&loop->queue, QUEUE_ASKED);
+	return false;
 }
 
 /* Of those that are not stuck one at the least stays, and as many as were seen
