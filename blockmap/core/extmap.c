@@ -27,7 +27,7 @@ struct place {
 
 static struct rfs_run *run_at(const struct rfs_extmap *map, struct place p)
 {
-	return &map->items[p.leaf]->runs[p.run];
+	return &map->items[p.leaf].leaf->runs[p.run];
 }
 
 static bool is_end(const struct rfs_extmap *map, struct place p)
@@ -37,22 +37,30 @@ static bool is_end(const struct rfs_extmap *map, struct place p)
 
 static struct place next_place(const struct rfs_extmap *map, struct place p)
 {
-	if (++p.run == map->items[p.leaf]->count)
+	if (++p.run == map->items[p.leaf].leaf->count)
 		p = (struct place){ p.leaf + 1, 0 };
 	return p;
+}
+
+/* After a change of a leaf's last run. */
+static void set_end(struct rfs_extmap *map, size_t at)
+{
+	struct rfs_extmap_item *item = &map->items[at];
+
+	item->end =
+		rfs_range_end(item->leaf->runs[item->leaf->count - 1].range);
 }
 
 /* The first run that ends beyond 'off'. */
 static struct place seek(const struct rfs_extmap *map, uint64_t off)
 {
-	size_t lo = 0, hi = map->count, mid;
 	const struct rfs_extmap_leaf *leaf;
+	size_t lo = 0, hi = map->count, mid;
 	struct place p;
 
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
-		leaf = map->items[mid];
-		if (rfs_range_end(leaf->runs[leaf->count - 1].range) > off)
+		if (map->items[mid].end > off)
 			hi = mid;
 		else
 			lo = mid + 1;
@@ -60,7 +68,7 @@ static struct place seek(const struct rfs_extmap *map, uint64_t off)
 	p = (struct place){ lo, 0 };
 	if (is_end(map, p))
 		return p;
-	leaf = map->items[lo];
+	leaf = map->items[lo].leaf;
 	lo = 0;
 	hi = leaf->count;
 	while (lo < hi) {
@@ -74,9 +82,23 @@ static struct place seek(const struct rfs_extmap *map, uint64_t off)
 	return p;
 }
 
+/* The run before a place, or NULL. */
+static struct rfs_run *run_before(const struct rfs_extmap *map, struct place p)
+{
+	struct rfs_extmap_leaf *leaf;
+
+	if (p.run > 0)
+		return &map->items[p.leaf].leaf->runs[p.run - 1];
+	if (p.leaf == 0)
+		return NULL;
+	leaf = map->items[p.leaf - 1].leaf;
+	return &leaf->runs[leaf->count - 1];
+}
+
 struct rfs_run rfs_extmap_find(const struct rfs_extmap *map, uint64_t off)
 {
-	struct place p = seek(map, off), before;
+	struct place p = seek(map, off);
+	const struct rfs_run *before;
 	uint64_t from = 0, to = RFS_SIZE_MAX;
 
 	if (!is_end(map, p)) {
@@ -84,14 +106,9 @@ struct rfs_run rfs_extmap_find(const struct rfs_extmap *map, uint64_t off)
 			return *run_at(map, p);
 		to = run_at(map, p)->range.off;
 	}
-	if (p.run > 0) {
-		before = (struct place){ p.leaf, p.run - 1 };
-		from = rfs_range_end(run_at(map, before)->range);
-	} else if (p.leaf > 0) {
-		before = (struct place){ p.leaf - 1,
-					 map->items[p.leaf - 1]->count - 1 };
-		from = rfs_range_end(run_at(map, before)->range);
-	}
+	before = run_before(map, p);
+	if (before)
+		from = rfs_range_end(before->range);
 	return (struct rfs_run){ rfs_range_to(from, to), 0 };
 }
 
@@ -124,15 +141,15 @@ uint64_t rfs_extmap_total(const struct rfs_extmap *map)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < map->count; i++)
-		for (size_t k = 0; k < map->items[i]->count; k++)
-			sum += map->items[i]->runs[k].range.len;
+		for (size_t k = 0; k < map->items[i].leaf->count; k++)
+			sum += map->items[i].leaf->runs[k].range.len;
 	return sum;
 }
 
 void rfs_extmap_fini(struct rfs_extmap *map)
 {
 	for (size_t i = 0; i < map->count; i++)
-		free(map->items[i]);
+		free(map->items[i].leaf);
 	free(map->items);
 	free(map->spare[0]);
 	free(map->spare[1]);
@@ -142,14 +159,16 @@ void rfs_extmap_fini(struct rfs_extmap *map)
 /* Takes out one run, and its leaf when that was its last. */
 static void remove_run(struct rfs_extmap *map, struct place p)
 {
-	struct rfs_extmap_leaf *leaf = map->items[p.leaf];
+	struct rfs_extmap_leaf *leaf = map->items[p.leaf].leaf;
 
 	leaf->count--;
 	map->runs--;
 	memmove(&leaf->runs[p.run], &leaf->runs[p.run + 1],
 		(leaf->count - p.run) * sizeof(leaf->runs[0]));
-	if (leaf->count)
+	if (leaf->count) {
+		set_end(map, p.leaf);
 		return;
+	}
 	free(leaf);
 	map->count--;
 	memmove(&map->items[p.leaf], &map->items[p.leaf + 1],
@@ -161,12 +180,13 @@ static void insert_leaf(struct rfs_extmap *map, size_t at,
 {
 	memmove(&map->items[at + 1], &map->items[at],
 		(map->count - at) * sizeof(map->items[0]));
-	map->items[at] = leaf;
+	map->items[at].leaf = leaf;
 	map->count++;
 }
 
 /* The place in a leaf that has room for one more: the one of 'p', or after
- * moving the upper half of a full one into *spare, which is then used up. */
+ * moving the upper half of a full one into *spare, which is then used up.  A leaf
+ * may be empty until the run is there. */
 static struct place make_room(struct rfs_extmap *map, struct place p,
 			      struct rfs_extmap_leaf **spare)
 {
@@ -175,7 +195,7 @@ static struct place make_room(struct rfs_extmap *map, struct place p,
 
 	if (is_end(map, p) && map->count) { /* behind the last run */
 		p.leaf--;
-		p.run = map->items[p.leaf]->count;
+		p.run = map->items[p.leaf].leaf->count;
 	}
 	if (!map->count) {
 		*spare = NULL;
@@ -183,7 +203,7 @@ static struct place make_room(struct rfs_extmap *map, struct place p,
 		insert_leaf(map, 0, upper);
 		return (struct place){ 0, 0 };
 	}
-	leaf = map->items[p.leaf];
+	leaf = map->items[p.leaf].leaf;
 	if (leaf->count < RFS_EXTMAP_LEAF)
 		return p;
 	*spare = NULL;
@@ -194,7 +214,10 @@ static struct place make_room(struct rfs_extmap *map, struct place p,
 	memcpy(upper->runs, &leaf->runs[half],
 	       upper->count * sizeof(leaf->runs[0]));
 	leaf->count = half;
+	set_end(map, p.leaf);
 	insert_leaf(map, p.leaf + 1, upper);
+	if (upper->count)
+		set_end(map, p.leaf + 1);
 	if (p.run >= half)
 		return (struct place){ p.leaf + 1, p.run - half };
 	return p;
@@ -206,11 +229,12 @@ static void insert_run(struct rfs_extmap *map, struct place p,
 	struct rfs_extmap_leaf *leaf;
 
 	p = make_room(map, p, spare);
-	leaf = map->items[p.leaf];
+	leaf = map->items[p.leaf].leaf;
 	memmove(&leaf->runs[p.run + 1], &leaf->runs[p.run],
 		(leaf->count - p.run) * sizeof(leaf->runs[0]));
 	leaf->runs[p.run] = run;
 	leaf->count++;
+	set_end(map, p.leaf);
 	map->runs++;
 }
 
@@ -236,6 +260,7 @@ static void carve(struct rfs_extmap *map, struct rfs_range range,
 					run->value
 				};
 			run->range = rfs_range_to(run->range.off, range.off);
+			set_end(map, p.leaf);
 			p = next_place(map, p);
 		} else if (rfs_range_end(run->range) > end) {
 			run->range =
@@ -275,32 +300,11 @@ static void absorb(struct rfs_extmap *map, struct rfs_run *run)
 	}
 }
 
-/* The common change: the last run grows, or nothing changes at all. */
-static bool set_quickly(struct rfs_extmap *map, struct rfs_range range,
-			uint32_t value)
+/* All memory that one change can need. */
+static int prepare(struct rfs_extmap *map)
 {
-	struct rfs_extmap_leaf *leaf;
-	struct rfs_run *last;
-
-	if (!map->count)
-		return value == 0;
-	leaf = map->items[map->count - 1];
-	last = &leaf->runs[leaf->count - 1];
-	if (last->value == value && rfs_range_end(last->range) == range.off) {
-		last->range.len += range.len;
-		return true;
-	}
-	return rfs_extmap_is(map, range, value);
-}
-
-int rfs_extmap_set(struct rfs_extmap *map, struct rfs_range range,
-		   uint32_t value)
-{
-	struct rfs_run run = { range, value }, tail;
 	size_t want = map->count + 2;
 
-	if (!range.len || set_quickly(map, range, value))
-		return 0;
 	while (map->room < want)
 		if (rfs_vec_room(&map->items, map->room, &map->room,
 				 sizeof(*map->items)) < 0)
@@ -312,6 +316,54 @@ int rfs_extmap_set(struct rfs_extmap *map, struct rfs_range range,
 		if (!map->spare[i])
 			return -ENOMEM;
 	}
+	return 0;
+}
+
+/* The common change, with one search: where nothing is yet.  'p' is the place in the
+ * gap. */
+static int fill_gap(struct rfs_extmap *map, struct place p, struct rfs_run run)
+{
+	struct rfs_run *before = run_before(map, p), *after;
+	uint64_t end = rfs_range_end(run.range);
+
+	after = is_end(map, p) ? NULL : run_at(map, p);
+	if (before && (before->value != run.value ||
+		       rfs_range_end(before->range) != run.range.off))
+		before = NULL;
+	if (after && (after->value != run.value || after->range.off != end))
+		after = NULL;
+	if (before) {
+		before->range.len += run.range.len;
+		if (after) {
+			before->range.len += after->range.len;
+			remove_run(map, p);
+		}
+		set_end(map, p.run ? p.leaf : p.leaf - 1);
+	} else if (after) {
+		after->range = rfs_range_to(run.range.off,
+					    rfs_range_end(after->range));
+	} else {
+		if (prepare(map) < 0)
+			return -ENOMEM;
+		insert_run(map, p, run, &map->spare[0]);
+	}
+	return 0;
+}
+
+int rfs_extmap_set(struct rfs_extmap *map, struct rfs_range range,
+		   uint32_t value)
+{
+	struct rfs_run run = { range, value }, tail;
+	struct place p = seek(map, range.off);
+
+	if (!range.len)
+		return 0;
+	if (is_end(map, p) || run_at(map, p)->range.off >= rfs_range_end(range))
+		return value ? fill_gap(map, p, run) : 0;
+	if (rfs_extmap_is(map, range, value))
+		return 0;
+	if (prepare(map) < 0)
+		return -ENOMEM;
 	carve(map, range, &tail);
 	if (tail.range.len)
 		insert_run(map, seek(map, tail.range.off), tail,

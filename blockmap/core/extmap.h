@@ -8,7 +8,8 @@
  *
  * Kept as an array of leaves of up to RFS_EXTMAP_LEAF runs each, ordered: a
  * look-up is two binary searches and a change moves one leaf's runs, also
- * with a million of them.
+ * with a million of them.  The array has each leaf's end, so that the first
+ * search touches no leaf.
  *
  * No lock: the owner says who may call.
  */
@@ -26,9 +27,14 @@ struct rfs_run {
 
 struct rfs_extmap_leaf;
 
+struct rfs_extmap_item {
+	uint64_t end; /* of the leaf's last run */
+	struct rfs_extmap_leaf *leaf;
+};
+
 /* Zero it to begin. */
 struct rfs_extmap {
-	struct rfs_extmap_leaf **items;
+	struct rfs_extmap_item *items;
 	size_t count; /* of leaves, none of them empty */
 	size_t room;
 	size_t runs;

@@ -14,6 +14,9 @@
 
 #include "core/cleanup.h"
 
+/* A few microseconds. */
+#define LOCK_TRIES 50
+
 struct blob {
 	uint8_t *bytes;
 	size_t len, room;
@@ -117,6 +120,40 @@ void rfs_kept_close(struct rfs_kept *k)
 	k->object = NULL;
 }
 
+static void pause_briefly(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+void rfs_kept_lock(struct rfs_kept *k)
+{
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (pthread_rwlock_trywrlock(&k->lock) == 0)
+			return;
+		pause_briefly();
+	}
+	pthread_rwlock_wrlock(&k->lock);
+}
+
+void rfs_kept_lock_shared(struct rfs_kept *k)
+{
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (pthread_rwlock_tryrdlock(&k->lock) == 0)
+			return;
+		pause_briefly();
+	}
+	pthread_rwlock_rdlock(&k->lock);
+}
+
+void rfs_kept_unlock(struct rfs_kept *k)
+{
+	pthread_rwlock_unlock(&k->lock);
+}
+
 /* Marks the pages that a change is going to alter.  Clearing alters only where
  * there is something, however far the range goes. */
 static int touch(struct rfs_kept *k, struct rfs_range range, uint32_t value)
@@ -143,6 +180,12 @@ int rfs_kept_set_locked(struct rfs_kept *k, struct rfs_range range,
 {
 	if (rfs_extmap_is(&k->map, range, value))
 		return 0;
+	return rfs_kept_change_locked(k, range, value, err);
+}
+
+int rfs_kept_change_locked(struct rfs_kept *k, struct rfs_range range,
+			   uint32_t value, struct rfs_error *err)
+{
 	/* First the mark: a page too many costs nothing, one too few a fact. */
 	if (touch(k, range, value) < 0 ||
 	    rfs_extmap_set(&k->map, range, value) < 0)
@@ -155,9 +198,9 @@ int rfs_kept_set(struct rfs_kept *k, struct rfs_range range, uint32_t value,
 {
 	int r;
 
-	pthread_rwlock_wrlock(&k->lock);
+	rfs_kept_lock(k);
 	r = rfs_kept_set_locked(k, range, value, err);
-	pthread_rwlock_unlock(&k->lock);
+	rfs_kept_unlock(k);
 	return r;
 }
 
@@ -166,9 +209,9 @@ struct rfs_run rfs_kept_find(struct rfs_kept *k, uint64_t off,
 {
 	struct rfs_run run;
 
-	pthread_rwlock_rdlock(&k->lock);
+	rfs_kept_lock_shared(k);
 	run = rfs_extmap_find_in(&k->map, off, within);
-	pthread_rwlock_unlock(&k->lock);
+	rfs_kept_unlock(k);
 	return run;
 }
 
@@ -176,9 +219,9 @@ bool rfs_kept_is(struct rfs_kept *k, struct rfs_range range, uint32_t value)
 {
 	bool is;
 
-	pthread_rwlock_rdlock(&k->lock);
+	rfs_kept_lock_shared(k);
 	is = rfs_extmap_is(&k->map, range, value);
-	pthread_rwlock_unlock(&k->lock);
+	rfs_kept_unlock(k);
 	return is;
 }
 
@@ -190,7 +233,7 @@ static int encode_page(struct rfs_kept *k, struct rfs_range page,
 	int r = 0;
 
 	b->len = 0;
-	pthread_rwlock_rdlock(&k->lock);
+	rfs_kept_lock_shared(k);
 	for (uint64_t off = page.off; off < rfs_range_end(page) && r == 0;
 	     off = rfs_range_end(run.range)) {
 		run = rfs_extmap_find_in(&k->map, off, page);
@@ -203,7 +246,7 @@ static int encode_page(struct rfs_kept *k, struct rfs_range page,
 			r = put_number(b, run.value);
 		last = rfs_range_end(run.range);
 	}
-	pthread_rwlock_unlock(&k->lock);
+	rfs_kept_unlock(k);
 	return r;
 }
 
@@ -239,14 +282,14 @@ static void touch_again(struct rfs_kept *k, const struct rfs_extmap *pages)
 {
 	struct rfs_run run;
 
-	pthread_rwlock_wrlock(&k->lock);
+	rfs_kept_lock(k);
 	for (uint64_t off = 0; off < RFS_SIZE_MAX;
 	     off = rfs_range_end(run.range)) {
 		run = rfs_extmap_find(pages, off);
 		if (run.value)
 			rfs_extmap_set(&k->touched, run.range, 1);
 	}
-	pthread_rwlock_unlock(&k->lock);
+	rfs_kept_unlock(k);
 }
 
 static int save_locked(struct rfs_kept *k, bool softly,
@@ -256,10 +299,10 @@ static int save_locked(struct rfs_kept *k, bool softly,
 	struct rfs_extmap pages;
 	int r;
 
-	pthread_rwlock_wrlock(&k->lock);
+	rfs_kept_lock(k);
 	pages = k->touched;
 	k->touched = (struct rfs_extmap){ 0 };
-	pthread_rwlock_unlock(&k->lock);
+	rfs_kept_unlock(k);
 	if (!pages.count && !also)
 		return 0;
 	r = softly ? rfs_state_begin_softly(k->state, err)
@@ -318,10 +361,10 @@ int rfs_kept_forget(struct rfs_kept *k, struct rfs_error *err)
 	if (k->state)
 		r = rfs_state_forget_map(k->state, k->object, k->purpose, err);
 	if (r == 0) {
-		pthread_rwlock_wrlock(&k->lock);
+		rfs_kept_lock(k);
 		rfs_extmap_fini(&k->map);
 		rfs_extmap_fini(&k->touched);
-		pthread_rwlock_unlock(&k->lock);
+		rfs_kept_unlock(k);
 	}
 	pthread_mutex_unlock(&k->saving);
 	return r;

@@ -36,12 +36,23 @@ int rfs_kept_open(struct rfs_kept *k, struct rfs_state *state,
 		  struct rfs_error *err);
 void rfs_kept_close(struct rfs_kept *k);
 
+/* The lock, to change the map or to look at it; a thread must not take it twice.  Most
+ * hold it for less time than another needs to fall asleep and be woken: who finds it
+ * taken tries for some microseconds before it sleeps. */
+void rfs_kept_lock(struct rfs_kept *k);
+void rfs_kept_lock_shared(struct rfs_kept *k);
+void rfs_kept_unlock(struct rfs_kept *k);
+
 int rfs_kept_set(struct rfs_kept *k, struct rfs_range range, uint32_t value,
 		 struct rfs_error *err);
 
-/* The same for a caller that holds the write lock. */
+/* The same for a caller that has locked it. */
 int rfs_kept_set_locked(struct rfs_kept *k, struct rfs_range range,
 			uint32_t value, struct rfs_error *err);
+
+/* The same where the caller has seen that none of 'range' has this value. */
+int rfs_kept_change_locked(struct rfs_kept *k, struct rfs_range range,
+			   uint32_t value, struct rfs_error *err);
 
 /* The run at 'off', cut to 'within'. */
 struct rfs_run rfs_kept_find(struct rfs_kept *k, uint64_t off,

@@ -134,7 +134,7 @@ static int publish_locked(struct request *q, struct rfs_range range,
 			q->outrun = true;
 			continue;
 		}
-		r = rfs_kept_set_locked(k, run.range, value, q->err);
+		r = rfs_kept_change_locked(k, run.range, value, q->err);
 		if (r < 0)
 			return r;
 		q->learned = true;
@@ -148,9 +148,9 @@ static int publish(struct request *q, struct rfs_range range, uint32_t value)
 
 	if (choice_state(value) != RFS_FRESH && choice_state(value) != RFS_ZERO)
 		q->deviated = true;
-	pthread_rwlock_wrlock(&q->m->choices.lock);
+	rfs_kept_lock(&q->m->choices);
 	r = publish_locked(q, range, value);
-	pthread_rwlock_unlock(&q->m->choices.lock);
+	rfs_kept_unlock(&q->m->choices);
 	return r;
 }
 

@@ -301,7 +301,7 @@ static int mark(struct rfs_overlay *o, struct rfs_range range, uint32_t value,
 	uint64_t size, end = rfs_range_end(range);
 	int r = 0;
 
-	pthread_rwlock_wrlock(&o->map.lock);
+	rfs_kept_lock(&o->map);
 	size = atomic_load(&o->size);
 	if (range.off > size)
 		r = mark_zero_locked(o, rfs_range_to(size, range.off), err);
@@ -313,7 +313,7 @@ static int mark(struct rfs_overlay *o, struct rfs_range range, uint32_t value,
 		atomic_store(&o->size, end);
 	if (r == 0)
 		changed(o);
-	pthread_rwlock_unlock(&o->map.lock);
+	rfs_kept_unlock(&o->map);
 	return r;
 }
 

@@ -79,7 +79,7 @@ struct rfs_run rfs_store_find(struct rfs_store *s, uint64_t off,
 	struct rfs_run run, next;
 	uint32_t name;
 
-	pthread_rwlock_rdlock(&s->map.lock);
+	rfs_kept_lock_shared(&s->map);
 	run = rfs_store_look(s, off, within, &name);
 	while (rfs_range_end(run.range) < rfs_range_end(within)) {
 		next = rfs_store_look(s, rfs_range_end(run.range), within,
@@ -88,7 +88,7 @@ struct rfs_run rfs_store_find(struct rfs_store *s, uint64_t off,
 			break;
 		run.range.len += next.range.len;
 	}
-	pthread_rwlock_unlock(&s->map.lock);
+	rfs_kept_unlock(&s->map);
 	return run;
 }
 
@@ -99,7 +99,7 @@ void rfs_store_totals(struct rfs_store *s, struct rfs_store_totals *ret)
 	uint32_t name;
 
 	*ret = (struct rfs_store_totals){ 0, 0 };
-	pthread_rwlock_rdlock(&s->map.lock);
+	rfs_kept_lock_shared(&s->map);
 	for (uint64_t off = 0; off < s->size; off = rfs_range_end(run.range)) {
 		run = rfs_store_look(s, off, all, &name);
 		if (run.value == RFS_KEPT_WHOLE)
@@ -107,7 +107,7 @@ void rfs_store_totals(struct rfs_store *s, struct rfs_store_totals *ret)
 		else if (run.value == RFS_KEPT_DAMAGED)
 			ret->damaged += run.range.len;
 	}
-	pthread_rwlock_unlock(&s->map.lock);
+	rfs_kept_unlock(&s->map);
 }
 
 static int check_map(struct rfs_store *s, struct rfs_error *err)
@@ -295,9 +295,9 @@ static int check_range(struct rfs_store *s, struct rfs_range range,
 
 	for (uint64_t c = range.off / RFS_STORE_CHUNK;
 	     c * RFS_STORE_CHUNK < end; c++) {
-		pthread_rwlock_rdlock(&s->map.lock);
+		rfs_kept_lock_shared(&s->map);
 		checked = rfs_store_is_checked(s, c);
-		pthread_rwlock_unlock(&s->map.lock);
+		rfs_kept_unlock(&s->map);
 		if (checked)
 			continue;
 		if (!scratch) {
@@ -317,11 +317,11 @@ static void uncheck(struct rfs_store *s, struct rfs_range range)
 {
 	const uint64_t end = rfs_range_end(range);
 
-	pthread_rwlock_wrlock(&s->map.lock);
+	rfs_kept_lock(&s->map);
 	for (uint64_t c = range.off / RFS_STORE_CHUNK;
 	     c * RFS_STORE_CHUNK < end; c++)
 		rfs_store_set_checked(s, c, false);
-	pthread_rwlock_unlock(&s->map.lock);
+	rfs_kept_unlock(&s->map);
 }
 
 /* One pass over 'range': what cannot be had is added to 'bad', and bytes that

@@ -110,9 +110,9 @@ static int see(struct rfs_store *s, uint64_t number, struct sight *v,
 {
 	int r;
 
-	pthread_rwlock_rdlock(&s->map.lock);
+	rfs_kept_lock_shared(&s->map);
 	r = see_locked(s, number, v);
-	pthread_rwlock_unlock(&s->map.lock);
+	rfs_kept_unlock(&s->map);
 	return r < 0 ? rfs_no_memory(err) : 0;
 }
 
@@ -224,7 +224,7 @@ int rfs_store_forget_damaged(struct rfs_store *s, struct rfs_error *err)
 	int r = 0;
 
 	pthread_mutex_lock(&s->syncing);
-	pthread_rwlock_wrlock(&s->map.lock);
+	rfs_kept_lock(&s->map);
 	for (uint64_t off = 0; off < RFS_SIZE_MAX && r == 0;
 	     off = rfs_range_end(run.range)) {
 		run = rfs_extmap_find(&s->map.map, off);
@@ -232,7 +232,7 @@ int rfs_store_forget_damaged(struct rfs_store *s, struct rfs_error *err)
 			r = rfs_kept_set_locked(&s->map, run.range,
 						RFS_KEPT_NOT, err);
 	}
-	pthread_rwlock_unlock(&s->map.lock);
+	rfs_kept_unlock(&s->map);
 	pthread_mutex_unlock(&s->syncing);
 	return r;
 }
@@ -269,11 +269,11 @@ int rfs_store_judge(struct rfs_store *s, uint64_t chunk,
 	if (r == 0)
 		r = compare(s, chunk, &v, scratch, err);
 	if (r >= 0) {
-		pthread_rwlock_wrlock(&s->map.lock);
+		rfs_kept_lock(&s->map);
 		r = r ? 0 : condemn_bad(s, chunk, &v, err);
 		if (r == 0)
 			rfs_store_set_checked(s, chunk, true);
-		pthread_rwlock_unlock(&s->map.lock);
+		rfs_kept_unlock(&s->map);
 	}
 	sight_fini(&v);
 	return r;
@@ -290,9 +290,9 @@ int rfs_store_check(struct rfs_store *s, uint64_t chunk,
 		r = compare(s, chunk, &v, scratch, err);
 	sight_fini(&v);
 	if (r == 1) {
-		pthread_rwlock_wrlock(&s->map.lock);
+		rfs_kept_lock(&s->map);
 		rfs_store_set_checked(s, chunk, true);
-		pthread_rwlock_unlock(&s->map.lock);
+		rfs_kept_unlock(&s->map);
 		return 0;
 	}
 	if (r < 0)

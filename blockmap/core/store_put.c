@@ -266,9 +266,9 @@ static int publish(struct rfs_store *s, const struct pieces *list,
 	pthread_mutex_lock(&s->journal);
 	r = rfs_store_record(s, list->items, list->count, err);
 	if (r == 0) {
-		pthread_rwlock_wrlock(&s->map.lock);
+		rfs_kept_lock(&s->map);
 		r = make_fresh(s, list, err);
-		pthread_rwlock_unlock(&s->map.lock);
+		rfs_kept_unlock(&s->map);
 	}
 	pthread_mutex_unlock(&s->journal);
 	return r;

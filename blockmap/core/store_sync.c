@@ -24,13 +24,13 @@ static struct rfs_run next_old(struct rfs_store *s, uint64_t off)
 {
 	struct rfs_run run = { { 0, 0 }, 0 };
 
-	pthread_rwlock_rdlock(&s->map.lock);
+	rfs_kept_lock_shared(&s->map);
 	for (; off < s->size; off = rfs_range_end(run.range)) {
 		run = rfs_extmap_find(&s->fresh, off);
 		if (rfs_store_is_of(run.value, s->turn - 1))
 			break;
 	}
-	pthread_rwlock_unlock(&s->map.lock);
+	rfs_kept_unlock(&s->map);
 	return off < s->size ? run : (struct rfs_run){ { 0, 0 }, 0 };
 }
 
@@ -73,9 +73,9 @@ static int sync_data(struct rfs_store *s, struct rfs_error *err)
 			     "%s: the state directory does not take what was "
 			     "rescued: %s",
 			     s->object, strerror(errno));
-		pthread_rwlock_wrlock(&s->map.lock);
+		rfs_kept_lock(&s->map);
 		rfs_extmap_fini(&s->checked);
-		pthread_rwlock_unlock(&s->map.lock);
+		rfs_kept_unlock(&s->map);
 		s->rewrite = s->turn + 1;
 	}
 	return r;
@@ -91,7 +91,7 @@ static bool is_one_piece(struct rfs_store *s, uint64_t number,
 	uint32_t name, only = 0;
 	bool one = true;
 
-	pthread_rwlock_rdlock(&s->map.lock);
+	rfs_kept_lock_shared(&s->map);
 	for (uint64_t off = chunk.off; off < rfs_range_end(chunk) && one;
 	     off = rfs_range_end(run.range)) {
 		run = rfs_store_look(s, off, chunk, &name);
@@ -105,7 +105,7 @@ static bool is_one_piece(struct rfs_store *s, uint64_t number,
 	one = one && only;
 	if (one)
 		*ret = rfs_store_named(s, only)->digest;
-	pthread_rwlock_unlock(&s->map.lock);
+	rfs_kept_unlock(&s->map);
 	return one;
 }
 
@@ -118,7 +118,7 @@ static bool gather(struct rfs_store *s, uint64_t number,
 	uint32_t name;
 	size_t len = 0;
 
-	pthread_rwlock_rdlock(&s->map.lock);
+	rfs_kept_lock_shared(&s->map);
 	for (uint64_t off = chunk.off; off < rfs_range_end(chunk);
 	     off = rfs_range_end(run.range)) {
 		run = rfs_store_look(s, off, chunk, &name);
@@ -129,7 +129,7 @@ static bool gather(struct rfs_store *s, uint64_t number,
 		       scratch->data + off % RFS_STORE_CHUNK, run.range.len);
 		len += run.range.len;
 	}
-	pthread_rwlock_unlock(&s->map.lock);
+	rfs_kept_unlock(&s->map);
 	if (len)
 		*ret = rfs_digest_data(scratch->gathered, len);
 	return len > 0;
@@ -176,9 +176,9 @@ static int absorb_chunk(struct rfs_store *s, uint64_t number,
 		if (!gather(s, number, scratch, &digest))
 			return 0;
 	}
-	pthread_rwlock_wrlock(&s->map.lock);
+	rfs_kept_lock(&s->map);
 	r = move_chunk(s, number, digest, err);
-	pthread_rwlock_unlock(&s->map.lock);
+	rfs_kept_unlock(&s->map);
 	return r;
 }
 
@@ -230,13 +230,13 @@ static int save_rest(void *data, struct rfs_error *err)
 
 static void forget_old(struct rfs_store *s, struct rfs_store_turn *old)
 {
-	pthread_rwlock_wrlock(&s->map.lock);
+	rfs_kept_lock(&s->map);
 	s->nunsaved = 0;
 	atomic_fetch_sub(&s->waiting_bytes, old->bytes);
 	atomic_fetch_sub(&s->waiting_pieces, old->count);
 	old->count = 0;
 	old->bytes = 0;
-	pthread_rwlock_unlock(&s->map.lock);
+	rfs_kept_unlock(&s->map);
 	s->absorbed = s->turn - 1;
 	rfs_store_empty_journal(old);
 }
@@ -248,10 +248,10 @@ static int absorb(struct rfs_store *s, struct rfs_error *err)
 	bool idle;
 	int r = 0;
 
-	pthread_rwlock_rdlock(&s->map.lock);
+	rfs_kept_lock_shared(&s->map);
 	idle = !old->count && !s->map.touched.count &&
 	       s->absorbed == s->turn - 1;
-	pthread_rwlock_unlock(&s->map.lock);
+	rfs_kept_unlock(&s->map);
 	if (idle)
 		return 0;
 	if (old->count) {
@@ -273,9 +273,9 @@ int rfs_store_sync(struct rfs_store *s, struct rfs_error *err)
 
 	pthread_mutex_lock(&s->syncing);
 	r = absorb(s, err);
-	pthread_rwlock_rdlock(&s->map.lock);
+	rfs_kept_lock_shared(&s->map);
 	more = s->turns[s->turn & 1].count > 0;
-	pthread_rwlock_unlock(&s->map.lock);
+	rfs_kept_unlock(&s->map);
 	if (r == 0 && more) {
 		rfs_store_turn_over(s);
 		r = absorb(s, err);

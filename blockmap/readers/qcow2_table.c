@@ -355,6 +355,7 @@ struct rfs_qcow2_entry rfs_qcow2_l2_entry(struct rfs_qcow2 *q,
 int rfs_qcow2_cache_init(struct rfs_qcow2_cache *cache, uint64_t l2_size)
 {
 	size_t most = CACHE_BYTES / l2_size;
+	pthread_mutexattr_t attr;
 
 	if (most > CACHE_TABLES)
 		most = CACHE_TABLES;
@@ -365,7 +366,11 @@ int rfs_qcow2_cache_init(struct rfs_qcow2_cache *cache, uint64_t l2_size)
 	cache->buckets = calloc(cache->nbuckets, sizeof(*cache->buckets));
 	if (!cache->buckets)
 		return -ENOMEM;
-	pthread_mutex_init(&cache->lock, NULL);
+	/* Held for a moment only: less than it takes to sleep and be woken. */
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&cache->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
 	pthread_cond_init(&cache->loaded, NULL);
 	return 0;
 }

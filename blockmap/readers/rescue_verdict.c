@@ -44,9 +44,9 @@ int rfs_rescue_judge(struct rfs_rescue *r, struct rfs_range range,
 	int e;
 
 	rfs_rescue_keep_generation(r);
-	pthread_rwlock_wrlock(&r->suspect.lock);
+	rfs_kept_lock(&r->suspect);
 	e = judge_locked(&r->suspect, range, value, err);
-	pthread_rwlock_unlock(&r->suspect.lock);
+	rfs_kept_unlock(&r->suspect);
 	return e;
 }
 
