@@ -229,6 +229,12 @@ bool rfs_qcow2_l2_raw(const struct rfs_qcow2 *q,
 struct rfs_qcow2_entry rfs_qcow2_l2_entry(struct rfs_qcow2 *q,
 					  const struct rfs_qcow2_table *l2,
 					  uint64_t guest);
+/* Where the entries end that are the same as that of 'guest' and lead nowhere: up to
+ * there the disk is of one kind.  At most 'end', and all in this table; 0 where the
+ * entry is another. */
+uint64_t rfs_qcow2_l2_same_until(const struct rfs_qcow2 *q,
+				 const struct rfs_qcow2_table *l2,
+				 uint64_t guest, uint64_t end);
 
 int rfs_qcow2_cache_init(struct rfs_qcow2_cache *cache, uint64_t l2_size);
 void rfs_qcow2_cache_fini(struct rfs_qcow2_cache *cache);

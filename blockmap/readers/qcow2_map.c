@@ -65,6 +65,16 @@ static bool is_denied(struct rfs_qcow2 *q, uint64_t off, uint64_t index)
 	return q->healing && rfs_qcow2_denies_zeros(q->healing, off, index);
 }
 
+/* Most of a large disk is empty: its entries are passed over, not decoded. */
+static void widen(const struct rfs_qcow2_walk *walk, struct rfs_qcow2_run *run)
+{
+	uint64_t until = rfs_qcow2_l2_same_until(
+		walk->q, &walk->l2->table, run->guest.off, walk->end);
+
+	if (until > rfs_range_end(run->guest))
+		run->guest.len = until - run->guest.off;
+}
+
 static int map_stored(struct rfs_qcow2_walk *walk, uint64_t off,
 		      struct rfs_qcow2_run *run, struct rfs_error *err)
 {
@@ -81,6 +91,8 @@ static int map_stored(struct rfs_qcow2_walk *walk, uint64_t off,
 	     is_denied(q, off, run->guest.off >> q->span_bits)))
 		e.kind = RFS_QCOW2_INVALID;
 	map_cluster(q, &e, run);
+	if (e.kind == RFS_QCOW2_UNALLOCATED || e.kind == RFS_QCOW2_ZERO)
+		widen(walk, run);
 	return 0;
 }
 
@@ -120,8 +132,8 @@ static int heal(struct rfs_qcow2_walk *walk, struct rfs_qcow2_run *run,
 	return 0;
 }
 
-/* The next step of the walk: at most one cluster, or all that one L1 entry
- * maps where it has no table. */
+/* The next step of the walk: at most one cluster, or several that are empty, or all
+ * that one L1 entry maps where it has no table. */
 static int step(struct rfs_qcow2_walk *walk, struct rfs_qcow2_run *run,
 		struct rfs_error *err)
 {

@@ -330,6 +330,23 @@ bool rfs_qcow2_l2_raw(const struct rfs_qcow2 *q,
 	       (!q->extended || rfs_qcow2_table_get(l2, at + 8, ret_bitmap));
 }
 
+uint64_t rfs_qcow2_l2_same_until(const struct rfs_qcow2 *q,
+				 const struct rfs_qcow2_table *l2,
+				 uint64_t guest, uint64_t end)
+{
+	uint64_t last = guest | ((1ull << q->span_bits) - 1), entry, bitmap;
+	uint64_t next = (guest | (q->cluster_size - 1)) + 1, e, b;
+
+	if (!rfs_qcow2_l2_raw(q, l2, guest, &entry, &bitmap) || bitmap ||
+	    entry & ~L2_ZERO)
+		return 0;
+	end = rfs_qcow2_min(end, last + 1);
+	while (next < end && rfs_qcow2_l2_raw(q, l2, next, &e, &b) &&
+	       e == entry && !b)
+		next += q->cluster_size;
+	return rfs_qcow2_min(next, end);
+}
+
 struct rfs_qcow2_entry rfs_qcow2_l2_entry(struct rfs_qcow2 *q,
 					  const struct rfs_qcow2_table *l2,
 					  uint64_t guest)
