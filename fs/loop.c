@@ -20,6 +20,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,11 +59,17 @@ enum queue { QUEUE_UNKNOWN, QUEUE_ASKED, QUEUE_LONG };
 
 enum member_state { MEMBER_NONE, MEMBER_RUNS, MEMBER_ENDED };
 
+/* What is written at each request has a line of the cache for itself: two threads
+ * on two processors would take it from each other each time. */
+#define LINE 64
+
 struct member {
+	alignas(LINE) _Atomic int64_t since; /* when it took what it works on,
+					      * or 0 */
+	atomic_ulong takes;		     /* requests */
 	struct rfs_loop *loop;
 	pthread_t thread;
 	enum member_state state; /* with the loop's lock */
-	_Atomic int64_t since;	 /* when it took what it works on, or 0 */
 };
 
 struct rfs_loop {
@@ -72,13 +79,14 @@ struct rfs_loop {
 	int kick_fd; /* wakes the onlooker */
 	struct member members[THREADS_MAX];
 
-	atomic_uint active;  /* threads that are not parked */
-	atomic_uint wanted;  /* of them */
-	atomic_uint leisure; /* threads that found no request, and wait */
+	alignas(LINE) atomic_uint leisure; /* threads that found no request, and
+					    * wait */
+	atomic_ulong rests;		   /* how often a thread found none */
+	atomic_flag looks;		   /* one thread at the most spins */
+
+	alignas(LINE) atomic_uint active; /* threads that are not parked */
+	atomic_uint wanted;		  /* of them */
 	atomic_uint stuck;   /* threads that wait for a source, as last seen */
-	atomic_ulong takes;  /* requests */
-	atomic_ulong rests;  /* how often a thread found none */
-	atomic_flag looks;   /* one thread at the most spins */
 	atomic_int queue;    /* of requests, an enum queue */
 	atomic_bool is_told; /* to end */
 	atomic_bool ends;    /* it does */
@@ -207,9 +215,21 @@ static int wait_for_one(struct rfs_loop *loop, struct fuse_buf *buf, bool spins)
 	return r;
 }
 
-static void note_take(struct rfs_loop *loop)
+/* Requests that were taken, ever. */
+static unsigned long count_takes(struct rfs_loop *loop)
 {
-	atomic_fetch_add(&loop->takes, 1);
+	unsigned long n = 0;
+
+	for (size_t i = 0; i < THREADS_MAX; i++)
+		n += atomic_load(&loop->members[i].takes);
+	return n;
+}
+
+static void note_take(struct member *m)
+{
+	struct rfs_loop *loop = m->loop;
+
+	atomic_fetch_add(&m->takes, 1);
 	/* After the count, which the onlooker reads after it said this. */
 	if (atomic_load(&loop->sleeps) && atomic_exchange(&loop->sleeps, false))
 		kick(loop);
@@ -327,7 +347,7 @@ static int serve(struct member *m, struct fuse_buf *buf)
 		taken = now_ns();
 		gap = taken - answered;
 		atomic_store_explicit(&m->since, taken, memory_order_relaxed);
-		note_take(loop);
+		note_take(m);
 		tell_queue(loop);
 		if (took > LONG_NS && is_help_needed(loop))
 			add_taker(loop);
@@ -478,7 +498,7 @@ static void remember(struct rfs_loop *loop, struct sight *s,
 
 static void see(struct rfs_loop *loop, struct sight *s)
 {
-	unsigned long takes = atomic_load(&loop->takes);
+	unsigned long takes = count_takes(loop);
 	unsigned wanted = atomic_load(&loop->wanted), stuck, able;
 	unsigned working = count_working(loop, &stuck);
 
@@ -502,8 +522,7 @@ static bool may_sleep(struct rfs_loop *loop, const struct sight *s)
 	if (s->quiet < QUIET_TICKS)
 		return false;
 	atomic_store(&loop->sleeps, true);
-	if (atomic_load(&loop->takes) == s->takes &&
-	    atomic_load(&loop->leisure))
+	if (count_takes(loop) == s->takes && atomic_load(&loop->leisure))
 		return true;
 	atomic_store(&loop->sleeps, false);
 	return false;
@@ -528,7 +547,7 @@ static void look_on(struct rfs_loop *loop)
 		s.quiet = 0;
 		if (r > 0)
 			eventfd_read(loop->kick_fd, &count);
-		remember(loop, &s, atomic_load(&loop->takes));
+		remember(loop, &s, count_takes(loop));
 	}
 }
 
@@ -605,11 +624,13 @@ static int prepare(struct rfs_loop *loop, struct rfs_error *err)
 int rfs_loop_new(struct fuse_session *se, struct rfs_loop **ret,
 		 struct rfs_error *err)
 {
-	struct rfs_loop *loop = calloc(1, sizeof(*loop));
+	struct rfs_loop *loop =
+		aligned_alloc(alignof(struct rfs_loop), sizeof(*loop));
 	int r;
 
 	if (!loop)
 		return rfs_no_memory(err);
+	memset(loop, 0, sizeof(*loop));
 	loop->se = se;
 	loop->processors = count_processors();
 	loop->end_fd = loop->kick_fd = -1;

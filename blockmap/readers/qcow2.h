@@ -103,14 +103,16 @@ size_t rfs_qcow2_table_lost(const struct rfs_qcow2_table *table);
 /* An L2 table in the cache. */
 struct rfs_qcow2_l2 {
 	struct rfs_qcow2_table table;
+	/* The cache's and each user's; gained with the lock held, and gone with the
+	 * last. */
+	atomic_uint refs;
 	/* The rest is guarded by the cache's lock. */
 	uint64_t off;
-	unsigned int refs;
 	bool loading;
-	bool detached; /* late: no longer in the cache, gone with its last user */
-	bool is_zero, is_blank;		    /* set before others know of it */
-	struct rfs_qcow2_l2 *chain;	    /* next of the same bucket */
-	struct rfs_qcow2_l2 *newer, *older; /* in the order of last use */
+	bool is_wanted;		    /* since it was last near being dropped */
+	bool is_zero, is_blank;	    /* set before others know of it */
+	struct rfs_qcow2_l2 *chain; /* next of the same bucket */
+	struct rfs_qcow2_l2 *newer, *older;
 };
 
 /* Bounded in tables, which all have one size. */
@@ -243,7 +245,7 @@ void rfs_qcow2_cache_renew(struct rfs_qcow2_cache *cache);
 /* The L2 table at 'off', to be given back with _put. */
 int rfs_qcow2_l2_get(struct rfs_qcow2 *q, uint64_t off,
 		     struct rfs_qcow2_l2 **ret, struct rfs_error *err);
-void rfs_qcow2_l2_put(struct rfs_qcow2 *q, struct rfs_qcow2_l2 *l2);
+void rfs_qcow2_l2_put(struct rfs_qcow2_l2 *l2);
 
 /* A piece of the disk whose bytes lie together. */
 struct rfs_qcow2_run {

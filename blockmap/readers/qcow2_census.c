@@ -143,7 +143,7 @@ static void claim_active_l2(struct census *c, uint64_t off, bool makes_sense)
 	}
 	if (!claim_entries(c, &l2->table) && makes_sense)
 		claim_by(to, i, RFS_QCOW2_BY_ODD_L1);
-	rfs_qcow2_l2_put(c->q, l2);
+	rfs_qcow2_l2_put(l2);
 }
 
 static void claim_l2(struct census *c, uint64_t off)

@@ -117,7 +117,7 @@ static int look_in(struct search *s, uint64_t index, struct rfs_error *err)
 		else
 			s->w->says.is_cut = true;
 	}
-	rfs_qcow2_l2_put(s->w->q, l2);
+	rfs_qcow2_l2_put(l2);
 	return r;
 }
 

@@ -378,6 +378,6 @@ int rfs_qcow2_guess_entry(struct rfs_qcow2_healing *h, uint64_t guest,
 	if (r < 0)
 		return r;
 	*ret = rfs_qcow2_l2_entry(h->q, &l2->table, guest);
-	rfs_qcow2_l2_put(h->q, l2);
+	rfs_qcow2_l2_put(l2);
 	return 0;
 }

@@ -115,7 +115,7 @@ static bool tells(struct rfs_qcow2_judged *w, uint64_t guest)
 	if (rfs_qcow2_l2_get(w->q, off, &l2, NULL) < 0)
 		return false;
 	is_told = rfs_qcow2_l2_raw(w->q, &l2->table, guest, &raw, &bitmap);
-	rfs_qcow2_l2_put(w->q, l2);
+	rfs_qcow2_l2_put(l2);
 	return is_told;
 }
 
@@ -158,7 +158,7 @@ static int ask_tables(const struct rfs_qcow2_healer *by, uint64_t off,
 	/* Zeros found in such a way are no table of the image for sure. */
 	if (l2->is_blank)
 		ret->kind = RFS_QCOW2_UNKNOWN;
-	rfs_qcow2_l2_put(h->q, l2);
+	rfs_qcow2_l2_put(l2);
 	*ret_is_own = ret->kind != RFS_QCOW2_UNKNOWN &&
 		      ret->kind != RFS_QCOW2_INVALID;
 	if (*ret_is_own)
@@ -170,7 +170,7 @@ static int ask_tables(const struct rfs_qcow2_healer *by, uint64_t off,
 	is_told = rfs_qcow2_l2_raw(w->q, &l2->table, guest, &raw, &bitmap) &&
 		  rfs_qcow2_l2_entry(w->q, &l2->table, guest).kind !=
 			  RFS_QCOW2_INVALID;
-	rfs_qcow2_l2_put(w->q, l2);
+	rfs_qcow2_l2_put(l2);
 	if (is_told)
 		*ret = believe(h, w, &own, raw, bitmap, guest);
 	return 0;

@@ -155,7 +155,7 @@ static int fix_all(struct rfs_qcow2_judged *w, struct rfs_error *err)
 			return r;
 		r = l2->table.late ? -ETIMEDOUT : 0;
 		each_entry(q, &l2->table, i << q->span_bits, fix_entry, w);
-		rfs_qcow2_l2_put(q, l2);
+		rfs_qcow2_l2_put(l2);
 		if (r < 0)
 			return rfs_fail(err, ETIMEDOUT,
 					"%s: a table was not read in time",
@@ -195,7 +195,7 @@ static bool hides(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
 	    rfs_qcow2_l2_get(w->q, off, &l2, NULL) < 0)
 		return false;
 	each_entry(w->q, &l2->table, 0, look_hidden, &l);
-	rfs_qcow2_l2_put(w->q, l2);
+	rfs_qcow2_l2_put(l2);
 	return l.found;
 }
 
@@ -276,7 +276,7 @@ static int find_table(struct rfs_qcow2_healing *h, struct rfs_qcow2_judged *w,
 			each_entry(h->q, &l2->table, guest, claim_entry, &l);
 		}
 	}
-	rfs_qcow2_l2_put(h->q, l2);
+	rfs_qcow2_l2_put(l2);
 	return r;
 }
 
@@ -396,7 +396,7 @@ static int compare_tables(struct rfs_qcow2_healing *h,
 		return r;
 	r = rfs_qcow2_l2_get(w->q, off, &b, err);
 	if (r < 0) {
-		rfs_qcow2_l2_put(h->q, a);
+		rfs_qcow2_l2_put(a);
 		return r;
 	}
 	lost = a->is_zero && hides(h, w, off);
@@ -410,8 +410,8 @@ static int compare_tables(struct rfs_qcow2_healing *h,
 	if (a->table.late || b->table.late)
 		r = rfs_fail(err, ETIMEDOUT, "%s: a table was not read in time",
 			     rfs_reader_name(h->q->file));
-	rfs_qcow2_l2_put(h->q, a);
-	rfs_qcow2_l2_put(w->q, b);
+	rfs_qcow2_l2_put(a);
+	rfs_qcow2_l2_put(b);
 	return r;
 }
 

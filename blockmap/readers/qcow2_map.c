@@ -54,7 +54,7 @@ static int use_l2(struct rfs_qcow2_walk *walk, uint64_t off,
 	if (walk->l2 && walk->l2->off == off)
 		return 0;
 	if (walk->l2)
-		rfs_qcow2_l2_put(walk->q, walk->l2);
+		rfs_qcow2_l2_put(walk->l2);
 	walk->l2 = NULL;
 	return rfs_qcow2_l2_get(walk->q, off, &walk->l2, err);
 }
@@ -68,8 +68,8 @@ static bool is_denied(struct rfs_qcow2 *q, uint64_t off, uint64_t index)
 /* Most of a large disk is empty: its entries are passed over, not decoded. */
 static void widen(const struct rfs_qcow2_walk *walk, struct rfs_qcow2_run *run)
 {
-	uint64_t until = rfs_qcow2_l2_same_until(
-		walk->q, &walk->l2->table, run->guest.off, walk->end);
+	uint64_t until = rfs_qcow2_l2_same_until(walk->q, &walk->l2->table,
+						 run->guest.off, walk->end);
 
 	if (until > rfs_range_end(run->guest))
 		run->guest.len = until - run->guest.off;
@@ -201,6 +201,6 @@ int rfs_qcow2_walk_next(struct rfs_qcow2_walk *walk, struct rfs_qcow2_run *ret,
 void rfs_qcow2_walk_fini(struct rfs_qcow2_walk *walk)
 {
 	if (walk->l2)
-		rfs_qcow2_l2_put(walk->q, walk->l2);
+		rfs_qcow2_l2_put(walk->l2);
 	walk->l2 = NULL;
 }

@@ -392,8 +392,10 @@ int rfs_qcow2_cache_init(struct rfs_qcow2_cache *cache, uint64_t l2_size)
 	return 0;
 }
 
-static void free_l2(struct rfs_qcow2_l2 *l2)
+static void unref(struct rfs_qcow2_l2 *l2)
 {
+	if (atomic_fetch_sub_explicit(&l2->refs, 1, memory_order_acq_rel) > 1)
+		return;
 	rfs_qcow2_table_fini(&l2->table);
 	free(l2);
 }
@@ -406,7 +408,7 @@ void rfs_qcow2_cache_fini(struct rfs_qcow2_cache *cache)
 		return;
 	for (l2 = cache->newest; l2; l2 = older) {
 		older = l2->older;
-		free_l2(l2);
+		unref(l2);
 	}
 	free(cache->buckets);
 	pthread_mutex_destroy(&cache->lock);
@@ -443,7 +445,8 @@ static void link_newest(struct rfs_qcow2_cache *c, struct rfs_qcow2_l2 *l2)
 	c->newest = l2;
 }
 
-static void detach(struct rfs_qcow2_cache *c, struct rfs_qcow2_l2 *l2)
+/* Out of the cache; who uses it may go on. */
+static void drop(struct rfs_qcow2_cache *c, struct rfs_qcow2_l2 *l2)
 {
 	struct rfs_qcow2_l2 **at = bucket(c, l2->off);
 
@@ -452,24 +455,27 @@ static void detach(struct rfs_qcow2_cache *c, struct rfs_qcow2_l2 *l2)
 	*at = l2->chain;
 	unlink_age(c, l2);
 	c->count--;
-	l2->detached = true;
+	unref(l2);
 }
 
-static void drop(struct rfs_qcow2_cache *c, struct rfs_qcow2_l2 *l2)
-{
-	detach(c, l2);
-	free_l2(l2);
-}
-
-/* Tables in use stay, even if there are more of them than should be. */
+/* Tables in use stay, even if there are more of them than should be.  One that was
+ * wanted again stays for another round: to order them at each use would have all
+ * threads write to all of them. */
 static void shrink(struct rfs_qcow2_cache *c)
 {
 	struct rfs_qcow2_l2 *l2 = c->oldest, *newer;
 
 	for (; l2 && c->count > c->most; l2 = newer) {
 		newer = l2->newer;
-		if (!l2->refs)
+		if (atomic_load(&l2->refs) > 1)
+			continue;
+		if (!l2->is_wanted) {
 			drop(c, l2);
+		} else if (newer) {
+			l2->is_wanted = false;
+			unlink_age(c, l2);
+			link_newest(c, l2);
+		}
 	}
 }
 
@@ -480,11 +486,8 @@ void rfs_qcow2_cache_renew(struct rfs_qcow2_cache *c)
 	pthread_mutex_lock(&c->lock);
 	for (l2 = c->newest; l2; l2 = older) {
 		older = l2->older;
-		if (l2->loading || !l2->table.lost)
-			continue;
-		detach(c, l2);
-		if (!l2->refs)
-			free_l2(l2);
+		if (!l2->loading && l2->table.lost)
+			drop(c, l2);
 	}
 	pthread_mutex_unlock(&c->lock);
 }
@@ -498,7 +501,7 @@ static struct rfs_qcow2_l2 *add(struct rfs_qcow2_cache *c, uint64_t off)
 	if (!l2)
 		return NULL;
 	l2->off = off;
-	l2->refs = 1;
+	atomic_init(&l2->refs, 2); /* the cache's, and the caller's */
 	l2->loading = true;
 	head = bucket(c, off);
 	l2->chain = *head;
@@ -541,13 +544,13 @@ static int load(struct rfs_qcow2 *q, struct rfs_qcow2_l2 *l2,
 		l2->table = table;
 		l2->is_zero = rfs_qcow2_table_is_zero(&table);
 		l2->is_blank = rfs_qcow2_table_is_blank(&table);
-	} else {
-		drop(c, l2);
 	}
-	if (!r && table.late)
-		detach(c, l2);
+	if (r < 0 || table.late) /* the next to want it reads it anew */
+		drop(c, l2);
 	pthread_cond_broadcast(&c->loaded);
 	pthread_mutex_unlock(&c->lock);
+	if (r < 0)
+		unref(l2);
 	if (r < 0 || table.late)
 		return r;
 	note_lost(q, l2);
@@ -566,11 +569,8 @@ int rfs_qcow2_l2_get(struct rfs_qcow2 *q, uint64_t off,
 	while ((l2 = find(c, off)) && l2->loading)
 		pthread_cond_wait(&c->loaded, &c->lock);
 	if (l2) {
-		l2->refs++;
-		if (l2 != c->newest) {
-			unlink_age(c, l2);
-			link_newest(c, l2);
-		}
+		atomic_fetch_add(&l2->refs, 1);
+		l2->is_wanted = true;
 	} else {
 		l2 = add(c, off);
 		mine = true;
@@ -584,13 +584,7 @@ int rfs_qcow2_l2_get(struct rfs_qcow2 *q, uint64_t off,
 	return r;
 }
 
-void rfs_qcow2_l2_put(struct rfs_qcow2 *q, struct rfs_qcow2_l2 *l2)
+void rfs_qcow2_l2_put(struct rfs_qcow2_l2 *l2)
 {
-	bool is_last;
-
-	pthread_mutex_lock(&q->cache.lock);
-	is_last = --l2->refs == 0 && l2->detached;
-	pthread_mutex_unlock(&q->cache.lock);
-	if (is_last)
-		free_l2(l2);
+	unref(l2);
 }
