@@ -140,6 +140,12 @@ static bool is_drained(struct rfs_loop *loop)
 }
 
 static _Thread_local const struct fuse_in_header *answering;
+static _Thread_local bool yields;
+
+void rfs_loop_yield(void)
+{
+	yields = true;
+}
 
 const struct fuse_in_header *rfs_loop_request(void)
 {
@@ -318,10 +324,12 @@ static bool is_help_needed(struct rfs_loop *loop)
 
 static void tell_queue(struct rfs_loop *loop)
 {
-	if (atomic_load_explicit(&loop->queue, memory_order_relaxed) ==
-	    QUEUE_ASKED)
-		atomic_store(&loop->queue,
-			     is_one_waiting(loop) ? QUEUE_LONG : QUEUE_UNKNOWN);
+	int asked = QUEUE_ASKED;
+
+	if (atomic_load_explicit(&loop->queue, memory_order_relaxed) == asked)
+		atomic_compare_exchange_strong(
+			&loop->queue, &asked,
+			is_one_waiting(loop) ? QUEUE_LONG : QUEUE_UNKNOWN);
 }
 
 /*
@@ -357,6 +365,9 @@ static int serve(struct member *m, struct fuse_buf *buf)
 		atomic_store_explicit(&m->since, 0, memory_order_relaxed);
 		answered = now_ns();
 		took = answered - taken;
+		if (yields)
+			sched_yield();
+		yields = false;
 	}
 	return -EAGAIN;
 }
@@ -434,18 +445,26 @@ struct sight {
 	bool is_full;	       /* there were no more threads to be had */
 };
 
-/* How many work on a request, and how many of them wait for a source. */
-static unsigned count_working(struct rfs_loop *loop, unsigned *ret_stuck)
+/* Threads that work on a request. */
+struct working {
+	unsigned count;
+	unsigned
+		is_long; /* so many of them for so long that no reader of theirs
+			    * can be about to ask again */
+	unsigned is_stuck; /* so many wait for a source */
+};
+
+static struct working count_working(struct rfs_loop *loop)
 {
 	int64_t since, now = now_ns();
-	unsigned n = 0;
+	struct working n = { 0 };
 
-	*ret_stuck = 0;
 	for (size_t i = 0; i < THREADS_MAX; i++) {
 		since = atomic_load_explicit(&loop->members[i].since,
 					     memory_order_relaxed);
-		n += since != 0;
-		*ret_stuck += since && now - since > STUCK_NS;
+		n.count += since != 0;
+		n.is_long += since && now - since > LONG_NS;
+		n.is_stuck += since && now - since > STUCK_NS;
 	}
 	return n;
 }
@@ -454,7 +473,8 @@ static unsigned count_working(struct rfs_loop *loop, unsigned *ret_stuck)
  * other: a reader that takes turns with its thread on one processor leaves it no
  * leisure, but needs no other, which the kernel would wake for each request. */
 static bool is_short_of_threads(struct rfs_loop *loop, const struct sight *s,
-				unsigned long takes, unsigned able)
+				unsigned long takes, unsigned able,
+				unsigned is_long)
 {
 	int queue = atomic_exchange(&loop->queue, QUEUE_UNKNOWN);
 
@@ -465,12 +485,11 @@ static bool is_short_of_threads(struct rfs_loop *loop, const struct sight *s,
 	    takes - s->takes >= (unsigned long)QUICK_TAKES * able)
 		return false;
 	/* Where all wait for a source, the next request finds a thread there. */
-	if (!able)
+	if (!able || queue == QUEUE_LONG)
 		return true;
-	if (takes == s->takes)
+	/* None of them is about to take the one that waits. */
+	if (is_long >= atomic_load(&loop->wanted))
 		return is_one_waiting(loop);
-	if (queue == QUEUE_LONG)
-		return true;
 	atomic_store(&loop->queue, QUEUE_ASKED);
 	return false;
 }
@@ -499,16 +518,16 @@ static void remember(struct rfs_loop *loop, struct sight *s,
 static void see(struct rfs_loop *loop, struct sight *s)
 {
 	unsigned long takes = count_takes(loop);
-	unsigned wanted = atomic_load(&loop->wanted), stuck, able;
-	unsigned working = count_working(loop, &stuck);
+	unsigned wanted = atomic_load(&loop->wanted), able;
+	struct working n = count_working(loop);
 
-	atomic_store(&loop->stuck, stuck);
-	able = wanted > stuck ? wanted - stuck : 0;
+	atomic_store(&loop->stuck, n.is_stuck);
+	able = wanted > n.is_stuck ? wanted - n.is_stuck : 0;
 	s->is_full = false;
-	if (is_short_of_threads(loop, s, takes, able))
+	if (is_short_of_threads(loop, s, takes, able, n.is_long))
 		s->is_full = !add_taker(loop);
 	else
-		see_to_spare(loop, s, able, working);
+		see_to_spare(loop, s, able, n.count);
 	s->quiet = takes == s->takes && atomic_load(&loop->leisure)
 			   ? s->quiet + 1
 			   : 0;

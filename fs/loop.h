@@ -40,4 +40,8 @@ void rfs_loop_stop(struct rfs_loop *loop);
 struct fuse_in_header;
 const struct fuse_in_header *rfs_loop_request(void);
 
+/* For a thread that is answering a request with much data: when that is done, others
+ * go first on its processor, as who waits for the data may be waiting for that, too. */
+void rfs_loop_yield(void);
+
 #endif /* RESCUEFS_FS_LOOP_H */

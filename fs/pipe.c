@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -169,8 +168,6 @@ bool rfs_pipe_reply(struct rfs_front *front, fuse_req_t req,
 	if (!give(p, fuse_session_fd(front->se), &head, h, &taking))
 		return false;
 	fuse_reply_none(req);
-	/* Who waits for these bytes may have to wait for this processor, too, while the
-	 * next piece is copied. */
-	sched_yield();
+	rfs_loop_yield();
 	return true;
 }

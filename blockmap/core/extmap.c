@@ -354,10 +354,11 @@ int rfs_extmap_set(struct rfs_extmap *map, struct rfs_range range,
 		   uint32_t value)
 {
 	struct rfs_run run = { range, value }, tail;
-	struct place p = seek(map, range.off);
+	struct place p;
 
 	if (!range.len)
 		return 0;
+	p = seek(map, range.off);
 	if (is_end(map, p) || run_at(map, p)->range.off >= rfs_range_end(range))
 		return value ? fill_gap(map, p, run) : 0;
 	if (rfs_extmap_is(map, range, value))

@@ -103,16 +103,17 @@ size_t rfs_qcow2_table_lost(const struct rfs_qcow2_table *table);
 /* An L2 table in the cache. */
 struct rfs_qcow2_l2 {
 	struct rfs_qcow2_table table;
-	/* The cache's and each user's; gained with the lock held, and gone with the
-	 * last. */
+	/* The cache's and each user's; gained with the cache's lock held, and gone
+	 * with the last. */
 	atomic_uint refs;
-	/* The rest is guarded by the cache's lock. */
+	/* These are as they are since before others knew of them. */
 	uint64_t off;
+	bool is_zero, is_blank;
+	/* The rest is guarded by the cache's lock. */
 	bool loading;
-	bool is_wanted;		    /* since it was last near being dropped */
-	bool is_zero, is_blank;	    /* set before others know of it */
+	bool is_wanted;		    /* since it came, or was last spared */
 	struct rfs_qcow2_l2 *chain; /* next of the same bucket */
-	struct rfs_qcow2_l2 *newer, *older;
+	struct rfs_qcow2_l2 *newer, *older; /* as they came or were spared */
 };
 
 /* Bounded in tables, which all have one size. */

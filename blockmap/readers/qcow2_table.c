@@ -471,7 +471,7 @@ static void shrink(struct rfs_qcow2_cache *c)
 			continue;
 		if (!l2->is_wanted) {
 			drop(c, l2);
-		} else if (newer) {
+		} else {
 			l2->is_wanted = false;
 			unlink_age(c, l2);
 			link_newest(c, l2);

@@ -179,6 +179,70 @@ static void a_million_runs_stay_quick_and_small(void **state)
 	rfs_extmap_fini(&map);
 }
 
+#define FULL (RFS_EXTMAP_LEAF * 2u) /* bytes; runs are every second one */
+
+/* A full leaf of runs with value 1, and one of 'last' behind it. */
+static struct rfs_extmap leaf_and_one(struct model *m, uint8_t last)
+{
+	struct rfs_extmap map = { 0 };
+	uint8_t value;
+
+	memset(m, 0, sizeof(*m));
+	for (uint64_t off = 0; off <= FULL; off += 2) {
+		value = off < FULL ? 1 : last;
+		model_set(m, rfs_range(off, 1), value);
+		assert_int_equal(rfs_extmap_set(&map, rfs_range(off, 1), value),
+				 0);
+	}
+	assert_int_equal(map.count, 2);
+	return map;
+}
+
+static void set_both(struct rfs_extmap *map, struct model *m,
+		     struct rfs_range range, uint8_t value)
+{
+	model_set(m, range, value);
+	assert_int_equal(rfs_extmap_set(map, range, value), 0);
+	expect_equal(map, m);
+}
+
+/* The array of leaves has each one's end, which must follow what is done there. */
+static void changes_where_two_leaves_meet(void **state)
+{
+	struct rfs_range gap = rfs_range(FULL - 1, 1);
+	struct rfs_extmap map;
+	struct model m;
+
+	(void)state;
+	/* Joins both sides, and the second leaf is gone. */
+	map = leaf_and_one(&m, 1);
+	set_both(&map, &m, gap, 1);
+	assert_int_equal(map.count, 1);
+	rfs_extmap_fini(&map);
+	/* Joins the first leaf's last run, the second's first, or none. */
+	for (uint8_t value = 1; value <= 3; value++) {
+		map = leaf_and_one(&m, 2);
+		set_both(&map, &m, gap, value);
+		rfs_extmap_fini(&map);
+	}
+	/* Takes out the first leaf's last run, with the gap before it or that behind
+	 * it, and fills the larger gap. */
+	for (uint64_t off = FULL - 3; off < FULL - 1; off++) {
+		map = leaf_and_one(&m, 2);
+		set_both(&map, &m, rfs_range(off, 2), 0);
+		set_both(&map, &m, rfs_range(off, 3), 2);
+		set_both(&map, &m, gap, 0);
+		rfs_extmap_fini(&map);
+	}
+	/* Splits a full leaf at its first run, and in its middle. */
+	for (uint64_t off = 1; off < FULL; off += FULL / 2) {
+		map = leaf_and_one(&m, 2);
+		set_both(&map, &m, rfs_range(off, 1), 3);
+		assert_int_equal(map.count, 3);
+		rfs_extmap_fini(&map);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +250,7 @@ int main(void)
 		cmocka_unit_test(an_empty_map_is_one_gap),
 		cmocka_unit_test(a_disk_read_from_start_to_end_is_one_run),
 		cmocka_unit_test(the_ends_of_what_can_be_addressed),
+		cmocka_unit_test(changes_where_two_leaves_meet),
 		cmocka_unit_test(a_million_runs_stay_quick_and_small),
 	};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-/* The loop under a filesystem of two files: "fast" answers, and "slow" does so
- * once it is let go. */
+/* The loop under a filesystem of three files: "fast" answers, "medium" does so after
+ * a while, and "slow" once it is let go. */
 #define FUSE_USE_VERSION 314
 #include "fs/loop.h"
 
@@ -23,11 +23,13 @@
 
 #include <cmocka.h>
 
-#define SIZE 4096
-#define FAST 2
-#define SLOW 3
-#define MANY 32
-#define MORE 80 /* than there are threads at the most */
+#define SIZE	  4096
+#define FAST	  2
+#define SLOW	  3
+#define MEDIUM	  4
+#define MEDIUM_US 300 /* less than the onlooker's tick */
+#define MANY	  32
+#define MORE	  80 /* than there are threads at the most */
 
 static struct {
 	char dir[32];
@@ -41,6 +43,7 @@ static struct {
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t changed;
 	unsigned held, answered;
+	unsigned busy, most_busy; /* with "medium" */
 	bool is_open;
 	unsigned ends; /* how often it was told of the end */
 } fs = { .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -57,8 +60,11 @@ static void say_what(fuse_ino_t ino, struct stat *st)
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct fuse_entry_param e = { .ino = strcmp(name, "fast") == 0 ? FAST
-								       : SLOW };
+	struct fuse_entry_param e = {
+		.ino = strcmp(name, "fast") == 0     ? FAST
+		       : strcmp(name, "medium") == 0 ? MEDIUM
+						     : SLOW,
+	};
 
 	(void)parent;
 	say_what(e.ino, &e.attr);
@@ -82,6 +88,18 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_open(req, fi);
 }
 
+static void take_a_while(void)
+{
+	pthread_mutex_lock(&fs.lock);
+	if (++fs.busy > fs.most_busy)
+		fs.most_busy = fs.busy;
+	pthread_mutex_unlock(&fs.lock);
+	usleep(MEDIUM_US);
+	pthread_mutex_lock(&fs.lock);
+	fs.busy--;
+	pthread_mutex_unlock(&fs.lock);
+}
+
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
@@ -89,7 +107,13 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 	(void)fi;
 	(void)off;
-	memset(bytes, ino == FAST ? 'f' : 's', sizeof(bytes));
+	memset(bytes,
+	       ino == FAST     ? 'f'
+	       : ino == MEDIUM ? 'm'
+			       : 's',
+	       sizeof(bytes));
+	if (ino == MEDIUM)
+		take_a_while();
 	pthread_mutex_lock(&fs.lock);
 	if (ino == SLOW) {
 		fs.held++;
@@ -134,7 +158,7 @@ static int set_up(void **state)
 	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
 
 	(void)state;
-	fs.held = fs.answered = fs.ends = 0;
+	fs.held = fs.answered = fs.ends = fs.busy = fs.most_busy = 0;
 	fs.is_open = fs.is_over = false;
 	fs.err = (struct rfs_error)RFS_ERROR_INIT;
 	strcpy(fs.dir, "/tmp/rescuefs-loop.XXXXXX");
@@ -318,6 +342,48 @@ static void test_waves(void **state)
 	}
 }
 
+/* Until as many are answered at once as ask. */
+static void *read_medium(void *data)
+{
+	unsigned *count = data, most = 0;
+
+	for (int i = 0; i < 3000 && most < *count; i++) {
+		read_one("medium");
+		pthread_mutex_lock(&fs.lock);
+		most = fs.most_busy;
+		pthread_mutex_unlock(&fs.lock);
+	}
+	return NULL;
+}
+
+static void test_each_reader_has_a_thread(unsigned count)
+{
+	pthread_t threads[8];
+
+	NEEDS_FUSE();
+	for (unsigned i = 0; i < count; i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, read_medium, &count),
+			0);
+	for (unsigned i = 0; i < count; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(fs.most_busy, count);
+}
+
+/* Requests that are over before the onlooker's next look wait for each other only
+ * until it saw that they do. */
+static void test_two_readers(void **state)
+{
+	(void)state;
+	test_each_reader_has_a_thread(2);
+}
+
+static void test_four_readers(void **state)
+{
+	(void)state;
+	test_each_reader_has_a_thread(4);
+}
+
 static void *read_fast(void *data)
 {
 	int *bad = data;
@@ -431,6 +497,8 @@ int main(void)
 		TEST(test_slow_requests_hold_up_nobody),
 		TEST(test_more_than_threads),
 		TEST(test_waves),
+		TEST(test_two_readers),
+		TEST(test_four_readers),
 		TEST(test_many_readers),
 		TEST(test_ends_when_unmounted),
 		TEST(test_ends_by_signal),

@@ -12,11 +12,13 @@ from parts import (GIB, MIB, Table, fio, fresh_dir, have_memory, interleaved,
 
 @contextlib.contextmanager
 def our_overlay(bench, data, place):
-    with bench.place.rescuefs_on([("--live", data.host),
-                                  ("--backup", data.backup)],
-                                 state=place) as served:
-        yield served
-    shutil.rmtree(place)
+    try:
+        with bench.place.rescuefs_on([("--live", data.host),
+                                      ("--backup", data.backup)],
+                                     state=place) as served:
+            yield served
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -30,9 +32,11 @@ def qemu_overlay(bench, data, place):
              "backing.file.filename": data.base}
     opts = "driver=qcow2,node-name=d,file.driver=file,file.filename=" + path
     opts += "".join(",backing.%s=%s" % kv for kv in below.items())
-    with bench.place.qsd(opts, writable=True) as served:
-        yield served
-    shutil.rmtree(place)
+    try:
+        with bench.place.qsd(opts, writable=True) as served:
+            yield served
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def measure(bench, data, where, place):
