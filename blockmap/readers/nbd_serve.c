@@ -326,12 +326,27 @@ static int send_request(struct rfs_nbd_link *link, struct rfs_nbd_request *q)
 		       : 0;
 }
 
-/* Hands the queue to libnbd. */
+static bool is_over(const struct rfs_nbd_link *link)
+{
+	return nbd_aio_is_dead(link->nbd) == 1 ||
+	       nbd_aio_is_closed(link->nbd) == 1;
+}
+
+/* libnbd does not take it. */
+static void refuse(struct rfs_nbd_link *link, struct rfs_nbd_request *q)
+{
+	pthread_mutex_lock(&link->lock);
+	take_out(&link->flying, q);
+	finish_locked(q, -EIO);
+	pthread_mutex_unlock(&link->lock);
+}
+
+/* Hands the queue to libnbd, until the connection turns out to be broken. */
 static void send_queue(struct rfs_nbd_link *link)
 {
 	struct rfs_nbd_request *q;
 
-	for (;;) {
+	while (!is_over(link)) {
 		pthread_mutex_lock(&link->lock);
 		q = link->mood == LINK_UP ? link->queue : NULL;
 		if (q && q->is_left) {
@@ -349,19 +364,11 @@ static void send_queue(struct rfs_nbd_link *link)
 		pthread_mutex_unlock(&link->lock);
 		if (!q)
 			return;
-		if (send_request(link, q) == 0)
-			continue;
-		pthread_mutex_lock(&link->lock);
-		take_out(&link->flying, q);
-		finish_locked(q, -EIO);
-		pthread_mutex_unlock(&link->lock);
+		/* That the connection broke just now says nothing of the range: it
+		 * stays among the flying, which are asked for again. */
+		if (send_request(link, q) < 0 && !is_over(link))
+			refuse(link, q);
 	}
-}
-
-static bool is_over(const struct rfs_nbd_link *link)
-{
-	return nbd_aio_is_dead(link->nbd) == 1 ||
-	       nbd_aio_is_closed(link->nbd) == 1;
 }
 
 /* A call of libnbd goes as far as there are bytes: what a quick server has
