@@ -43,8 +43,8 @@
 #define SPARE_TICKS 16
 /* After so many without a request the onlooker sleeps. */
 #define QUIET_TICKS 8
-/* A thread that answers so many in a tick waits for nothing but its processor. */
-#define QUICK_TAKES 4
+/* A thread that needs no longer for one waits for nothing but its processor. */
+#define QUICK_NS INT64_C(250000)
 /* While a request takes so long a thread more can be woken for the next one. */
 #define LONG_NS INT64_C(40000)
 /* Who works on one request for so long waits for a source. */
@@ -439,6 +439,7 @@ static void *member_main(void *data)
 
 /* What the onlooker saw last. */
 struct sight {
+	int64_t at; /* when that was */
 	unsigned long takes, rests;
 	unsigned peak;	       /* the most that worked at once of late */
 	unsigned spare, quiet; /* ticks */
@@ -469,6 +470,13 @@ static struct working count_working(struct rfs_loop *loop)
 	return n;
 }
 
+/* By what they took since the last look, which may be longer ago than a tick. */
+static bool are_quick(const struct sight *s, unsigned long takes, unsigned able)
+{
+	return (int64_t)(takes - s->takes) * QUICK_NS >=
+	       (now_ns() - s->at) * able;
+}
+
 /* No thread was at leisure since the last look, nor is now, and requests wait for each
  * other: a reader that takes turns with its thread on one processor leaves it no
  * leisure, but needs no other, which the kernel would wake for each request. */
@@ -481,8 +489,7 @@ static bool is_short_of_threads(struct rfs_loop *loop, const struct sight *s,
 	if (atomic_load(&loop->leisure) ||
 	    atomic_load(&loop->rests) != s->rests)
 		return false;
-	if (able >= loop->processors &&
-	    takes - s->takes >= (unsigned long)QUICK_TAKES * able)
+	if (able >= loop->processors && are_quick(s, takes, able))
 		return false;
 	/* Where all wait for a source, the next request finds a thread there. */
 	if (!able || queue == QUEUE_LONG)
@@ -511,6 +518,7 @@ static void see_to_spare(struct rfs_loop *loop, struct sight *s, unsigned able,
 static void remember(struct rfs_loop *loop, struct sight *s,
 		     unsigned long takes)
 {
+	s->at = now_ns();
 	s->takes = takes;
 	s->rests = atomic_load(&loop->rests);
 }

@@ -27,7 +27,7 @@
 #define FAST	  2
 #define SLOW	  3
 #define MEDIUM	  4
-#define MEDIUM_US 300 /* less than the onlooker's tick */
+#define MEDIUM_US 700 /* less than the onlooker's tick */
 #define MANY	  32
 #define MORE	  80 /* than there are threads at the most */
 

@@ -86,7 +86,7 @@ def read_speed(path, size, direct):
     """MB/s of one reading from start to end, by the MiB."""
     forget(path)
     if not direct:
-        have_memory(size)
+        have_memory(3 * size)  # which of the free pages it gets is not told
     job = fio(path, rw="read", bs="1M", direct=int(direct), size=size,
               readonly="")
     return job["read"]["bw_bytes"] / 1e6
