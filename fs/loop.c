@@ -448,11 +448,10 @@ struct sight {
 
 /* Threads that work on a request. */
 struct working {
-	unsigned count;
-	unsigned
-		is_long; /* so many of them for so long that no reader of theirs
-			    * can be about to ask again */
-	unsigned is_stuck; /* so many wait for a source */
+	unsigned all;
+	/* For so long that no reader of theirs can be about to ask again. */
+	unsigned for_long;
+	unsigned stuck; /* they wait for a source */
 };
 
 static struct working count_working(struct rfs_loop *loop)
@@ -463,9 +462,9 @@ static struct working count_working(struct rfs_loop *loop)
 	for (size_t i = 0; i < THREADS_MAX; i++) {
 		since = atomic_load_explicit(&loop->members[i].since,
 					     memory_order_relaxed);
-		n.count += since != 0;
-		n.is_long += since && now - since > LONG_NS;
-		n.is_stuck += since && now - since > STUCK_NS;
+		n.all += since != 0;
+		n.for_long += since && now - since > LONG_NS;
+		n.stuck += since && now - since > STUCK_NS;
 	}
 	return n;
 }
@@ -482,7 +481,7 @@ static bool are_quick(const struct sight *s, unsigned long takes, unsigned able)
  * leisure, but needs no other, which the kernel would wake for each request. */
 static bool is_short_of_threads(struct rfs_loop *loop, const struct sight *s,
 				unsigned long takes, unsigned able,
-				unsigned is_long)
+				unsigned for_long)
 {
 	int queue = atomic_exchange(&loop->queue, QUEUE_UNKNOWN);
 
@@ -495,7 +494,7 @@ static bool is_short_of_threads(struct rfs_loop *loop, const struct sight *s,
 	if (!able || queue == QUEUE_LONG)
 		return true;
 	/* None of them is about to take the one that waits. */
-	if (is_long >= atomic_load(&loop->wanted))
+	if (for_long >= atomic_load(&loop->wanted))
 		return is_one_waiting(loop);
 	atomic_store(&loop->queue, QUEUE_ASKED);
 	return false;
@@ -529,13 +528,13 @@ static void see(struct rfs_loop *loop, struct sight *s)
 	unsigned wanted = atomic_load(&loop->wanted), able;
 	struct working n = count_working(loop);
 
-	atomic_store(&loop->stuck, n.is_stuck);
-	able = wanted > n.is_stuck ? wanted - n.is_stuck : 0;
+	atomic_store(&loop->stuck, n.stuck);
+	able = wanted > n.stuck ? wanted - n.stuck : 0;
 	s->is_full = false;
-	if (is_short_of_threads(loop, s, takes, able, n.is_long))
+	if (is_short_of_threads(loop, s, takes, able, n.for_long))
 		s->is_full = !add_taker(loop);
 	else
-		see_to_spare(loop, s, able, n.count);
+		see_to_spare(loop, s, able, n.all);
 	s->quiet = takes == s->takes && atomic_load(&loop->leisure)
 			   ? s->quiet + 1
 			   : 0;

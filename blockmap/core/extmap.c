@@ -182,6 +182,8 @@ static void insert_leaf(struct rfs_extmap *map, size_t at,
 		(map->count - at) * sizeof(map->items[0]));
 	map->items[at].leaf = leaf;
 	map->count++;
+	if (leaf->count)
+		set_end(map, at);
 }
 
 /* The place in a leaf that has room for one more: the one of 'p', or after
@@ -216,8 +218,6 @@ static struct place make_room(struct rfs_extmap *map, struct place p,
 	leaf->count = half;
 	set_end(map, p.leaf);
 	insert_leaf(map, p.leaf + 1, upper);
-	if (upper->count)
-		set_end(map, p.leaf + 1);
 	if (p.run >= half)
 		return (struct place){ p.leaf + 1, p.run - half };
 	return p;
@@ -274,32 +274,6 @@ static void carve(struct rfs_extmap *map, struct rfs_range range,
 	}
 }
 
-/* Widens 'run' over the runs that touch it with the same value, taking those
- * out. */
-static void absorb(struct rfs_extmap *map, struct rfs_run *run)
-{
-	struct place p;
-	struct rfs_run *other;
-
-	if (run->range.off > 0) {
-		p = seek(map, run->range.off - 1);
-		other = is_end(map, p) ? NULL : run_at(map, p);
-		if (other && other->value == run->value &&
-		    rfs_range_end(other->range) == run->range.off) {
-			run->range.len += other->range.len;
-			run->range.off = other->range.off;
-			remove_run(map, p);
-		}
-	}
-	p = seek(map, rfs_range_end(run->range));
-	other = is_end(map, p) ? NULL : run_at(map, p);
-	if (other && other->value == run->value &&
-	    other->range.off == rfs_range_end(run->range)) {
-		run->range.len += other->range.len;
-		remove_run(map, p);
-	}
-}
-
 /* All memory that one change can need. */
 static int prepare(struct rfs_extmap *map)
 {
@@ -319,18 +293,18 @@ static int prepare(struct rfs_extmap *map)
 	return 0;
 }
 
-/* The common change, with one search: where nothing is yet.  'p' is the place in the
- * gap. */
-static int fill_gap(struct rfs_extmap *map, struct place p, struct rfs_run run)
+/* Lets the runs on either side of the gap at 'p' that have the same value and touch
+ * 'run' grow over it.  False: there are none. */
+static bool join(struct rfs_extmap *map, struct place p, struct rfs_run run)
 {
-	struct rfs_run *before = run_before(map, p), *after;
-	uint64_t end = rfs_range_end(run.range);
+	struct rfs_run *before = run_before(map, p);
+	struct rfs_run *after = is_end(map, p) ? NULL : run_at(map, p);
 
-	after = is_end(map, p) ? NULL : run_at(map, p);
 	if (before && (before->value != run.value ||
 		       rfs_range_end(before->range) != run.range.off))
 		before = NULL;
-	if (after && (after->value != run.value || after->range.off != end))
+	if (after && (after->value != run.value ||
+		      after->range.off != rfs_range_end(run.range)))
 		after = NULL;
 	if (before) {
 		before->range.len += run.range.len;
@@ -342,12 +316,8 @@ static int fill_gap(struct rfs_extmap *map, struct place p, struct rfs_run run)
 	} else if (after) {
 		after->range = rfs_range_to(run.range.off,
 					    rfs_range_end(after->range));
-	} else {
-		if (prepare(map) < 0)
-			return -ENOMEM;
-		insert_run(map, p, run, &map->spare[0]);
 	}
-	return 0;
+	return before || after;
 }
 
 int rfs_extmap_set(struct rfs_extmap *map, struct rfs_range range,
@@ -355,23 +325,29 @@ int rfs_extmap_set(struct rfs_extmap *map, struct rfs_range range,
 {
 	struct rfs_run run = { range, value }, tail;
 	struct place p;
+	bool is_gap;
 
 	if (!range.len)
 		return 0;
 	p = seek(map, range.off);
-	if (is_end(map, p) || run_at(map, p)->range.off >= rfs_range_end(range))
-		return value ? fill_gap(map, p, run) : 0;
-	if (rfs_extmap_is(map, range, value))
+	is_gap = is_end(map, p) ||
+		 run_at(map, p)->range.off >= rfs_range_end(range);
+	/* The common change: where nothing is yet, beside its like. */
+	if (is_gap && (!value || join(map, p, run)))
+		return 0;
+	if (!is_gap && rfs_extmap_is(map, range, value))
 		return 0;
 	if (prepare(map) < 0)
 		return -ENOMEM;
-	carve(map, range, &tail);
-	if (tail.range.len)
-		insert_run(map, seek(map, tail.range.off), tail,
-			   &map->spare[0]);
-	if (value) {
-		absorb(map, &run);
-		insert_run(map, seek(map, run.range.off), run, &map->spare[1]);
+	if (!is_gap) {
+		carve(map, range, &tail);
+		if (tail.range.len)
+			insert_run(map, seek(map, tail.range.off), tail,
+				   &map->spare[0]);
+		p = seek(map, range.off);
+		if (!value || join(map, p, run))
+			return 0;
 	}
+	insert_run(map, p, run, &map->spare[1]);
 	return 0;
 }

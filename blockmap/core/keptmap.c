@@ -129,24 +129,25 @@ static void pause_briefly(void)
 #endif
 }
 
-void rfs_kept_lock(struct rfs_kept *k)
+static void lock_with(struct rfs_kept *k, int (*attempt)(pthread_rwlock_t *),
+		      int (*wait)(pthread_rwlock_t *))
 {
 	for (int i = 0; i < LOCK_TRIES; i++) {
-		if (pthread_rwlock_trywrlock(&k->lock) == 0)
+		if (attempt(&k->lock) == 0)
 			return;
 		pause_briefly();
 	}
-	pthread_rwlock_wrlock(&k->lock);
+	wait(&k->lock);
+}
+
+void rfs_kept_lock(struct rfs_kept *k)
+{
+	lock_with(k, pthread_rwlock_trywrlock, pthread_rwlock_wrlock);
 }
 
 void rfs_kept_lock_shared(struct rfs_kept *k)
 {
-	for (int i = 0; i < LOCK_TRIES; i++) {
-		if (pthread_rwlock_tryrdlock(&k->lock) == 0)
-			return;
-		pause_briefly();
-	}
-	pthread_rwlock_rdlock(&k->lock);
+	lock_with(k, pthread_rwlock_tryrdlock, pthread_rwlock_rdlock);
 }
 
 void rfs_kept_unlock(struct rfs_kept *k)

@@ -392,7 +392,7 @@ int rfs_qcow2_cache_init(struct rfs_qcow2_cache *cache, uint64_t l2_size)
 	return 0;
 }
 
-static void unref(struct rfs_qcow2_l2 *l2)
+void rfs_qcow2_l2_put(struct rfs_qcow2_l2 *l2)
 {
 	if (atomic_fetch_sub_explicit(&l2->refs, 1, memory_order_acq_rel) > 1)
 		return;
@@ -408,7 +408,7 @@ void rfs_qcow2_cache_fini(struct rfs_qcow2_cache *cache)
 		return;
 	for (l2 = cache->newest; l2; l2 = older) {
 		older = l2->older;
-		unref(l2);
+		rfs_qcow2_l2_put(l2);
 	}
 	free(cache->buckets);
 	pthread_mutex_destroy(&cache->lock);
@@ -455,7 +455,7 @@ static void drop(struct rfs_qcow2_cache *c, struct rfs_qcow2_l2 *l2)
 	*at = l2->chain;
 	unlink_age(c, l2);
 	c->count--;
-	unref(l2);
+	rfs_qcow2_l2_put(l2);
 }
 
 /* Tables in use stay, even if there are more of them than should be.  One that was
@@ -550,7 +550,7 @@ static int load(struct rfs_qcow2 *q, struct rfs_qcow2_l2 *l2,
 	pthread_cond_broadcast(&c->loaded);
 	pthread_mutex_unlock(&c->lock);
 	if (r < 0)
-		unref(l2);
+		rfs_qcow2_l2_put(l2);
 	if (r < 0 || table.late)
 		return r;
 	note_lost(q, l2);
@@ -582,9 +582,4 @@ int rfs_qcow2_l2_get(struct rfs_qcow2 *q, uint64_t off,
 	if (!r)
 		*ret = l2;
 	return r;
-}
-
-void rfs_qcow2_l2_put(struct rfs_qcow2_l2 *l2)
-{
-	unref(l2);
 }

@@ -258,12 +258,19 @@ static void *read_slow(void *data)
 	return NULL;
 }
 
-static void start_readers(pthread_t *threads, int *got, size_t count)
+/* Each gets its own of the items of 'size' bytes; 0: all get the same. */
+static void start_threads(pthread_t *threads, size_t count,
+			  void *(*main)(void *), void *items, size_t size)
 {
 	for (size_t i = 0; i < count; i++)
-		assert_int_equal(
-			pthread_create(&threads[i], NULL, read_slow, &got[i]),
-			0);
+		assert_int_equal(pthread_create(&threads[i], NULL, main,
+						(char *)items + i * size),
+				 0);
+}
+
+static void start_readers(pthread_t *threads, int *got, size_t count)
+{
+	start_threads(threads, count, read_slow, got, sizeof(*got));
 }
 
 static void join_readers(const pthread_t *threads, const int *got, size_t count)
@@ -361,10 +368,7 @@ static void test_each_reader_has_a_thread(unsigned count)
 	pthread_t threads[8];
 
 	NEEDS_FUSE();
-	for (unsigned i = 0; i < count; i++)
-		assert_int_equal(
-			pthread_create(&threads[i], NULL, read_medium, &count),
-			0);
+	start_threads(threads, count, read_medium, &count, 0);
 	for (unsigned i = 0; i < count; i++)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(fs.most_busy, count);
@@ -400,10 +404,7 @@ static void test_many_readers(void **state)
 
 	(void)state;
 	NEEDS_FUSE();
-	for (size_t i = 0; i < 8; i++)
-		assert_int_equal(
-			pthread_create(&threads[i], NULL, read_fast, &bad[i]),
-			0);
+	start_threads(threads, 8, read_fast, bad, sizeof(bad[0]));
 	for (size_t i = 0; i < 8; i++) {
 		pthread_join(threads[i], NULL);
 		assert_int_equal(bad[i], 0);
@@ -451,10 +452,7 @@ static void test_stops_when_told(void **state)
 
 	(void)state;
 	NEEDS_FUSE();
-	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(
-			pthread_create(&threads[i], NULL, read_fast, &bad[i]),
-			0);
+	start_threads(threads, 2, read_fast, bad, sizeof(bad[0]));
 	rfs_loop_stop(fs.loop);
 	assert_true(wait_over());
 	assert_int_equal(fs.result, 0);
