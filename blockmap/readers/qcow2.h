@@ -124,6 +124,7 @@ struct rfs_qcow2_cache {
 	size_t nbuckets; /* a power of two */
 	size_t count, most;
 	struct rfs_qcow2_l2 *newest, *oldest;
+	unsigned int renewals;
 };
 
 /* A cluster that was unpacked, shared by whoever copies from it. */

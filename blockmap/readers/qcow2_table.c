@@ -484,6 +484,7 @@ void rfs_qcow2_cache_renew(struct rfs_qcow2_cache *c)
 	struct rfs_qcow2_l2 *l2, *older;
 
 	pthread_mutex_lock(&c->lock);
+	c->renewals++;
 	for (l2 = c->newest; l2; l2 = older) {
 		older = l2->older;
 		if (!l2->loading && l2->table.lost)
@@ -531,8 +532,9 @@ static void note_lost(struct rfs_qcow2 *q, const struct rfs_qcow2_l2 *l2)
 			      rfs_reader_name(q->file), t->off);
 }
 
+/* 'renewals': how many there had been when the table was added. */
 static int load(struct rfs_qcow2 *q, struct rfs_qcow2_l2 *l2,
-		struct rfs_error *err)
+		unsigned int renewals, struct rfs_error *err)
 {
 	struct rfs_qcow2_cache *c = &q->cache;
 	struct rfs_qcow2_table table;
@@ -545,7 +547,9 @@ static int load(struct rfs_qcow2 *q, struct rfs_qcow2_l2 *l2,
 		l2->is_zero = rfs_qcow2_table_is_zero(&table);
 		l2->is_blank = rfs_qcow2_table_is_blank(&table);
 	}
-	if (r < 0 || table.late) /* the next to want it reads it anew */
+	/* The next to want it reads it anew, also if it may have been read before
+	 * and came after what is lost was to be asked for again. */
+	if (r < 0 || table.late || (table.lost && c->renewals != renewals))
 		drop(c, l2);
 	pthread_cond_broadcast(&c->loaded);
 	pthread_mutex_unlock(&c->lock);
@@ -562,6 +566,7 @@ int rfs_qcow2_l2_get(struct rfs_qcow2 *q, uint64_t off,
 {
 	struct rfs_qcow2_cache *c = &q->cache;
 	struct rfs_qcow2_l2 *l2;
+	unsigned int renewals;
 	bool mine = false;
 	int r;
 
@@ -575,10 +580,11 @@ int rfs_qcow2_l2_get(struct rfs_qcow2 *q, uint64_t off,
 		l2 = add(c, off);
 		mine = true;
 	}
+	renewals = c->renewals;
 	pthread_mutex_unlock(&c->lock);
 	if (!l2)
 		return rfs_no_memory(err);
-	r = mine ? load(q, l2, err) : 0;
+	r = mine ? load(q, l2, renewals, err) : 0;
 	if (!r)
 		*ret = l2;
 	return r;

@@ -31,6 +31,7 @@ struct kit_disk {
 	uint64_t size;
 	uint8_t *bad; /* a byte a sector; KIT_LATE: not waited for */
 	atomic_uint reads;
+	void (*on_read)(struct kit_disk *); /* after each, or NULL */
 	int fd; /* of kit_disks; no descriptor, but it names the file */
 };
 
@@ -125,6 +126,8 @@ static inline int kit_read(void *state, struct rfs_range range, void *buf,
 		assert_int_equal(rfs_ranges_add(bad, rfs_range_to(pos, next)),
 				 0);
 	}
+	if (d->on_read)
+		d->on_read(d);
 	return r;
 }
 

@@ -485,7 +485,7 @@ static void *crowd_member(void *arg)
 	return NULL;
 }
 
-/* Small clusters: more tables and packed clusters than the caches hold. */
+/* Small clusters: many tables, and more packed clusters than the shelf holds. */
 static void serves_many_threads(void **state)
 {
 	pthread_t threads[6];
