@@ -39,22 +39,6 @@ static struct copy begin_copy(struct rfs_fetch *f, struct rfs_rescue *r,
 			      .err = err };
 }
 
-/* Bytes of the next request.  One that fails costs a request for each sector
- * in it: if errors are n sectors apart, requests of the root of n are the best,
- * for what a request costs at all is about the same.  The distance from the last
- * error has to do for n. */
-static uint64_t step_of(const struct copy *c)
-{
-	uint64_t step = PIECE, n = c->clean / RFS_SECTOR, root;
-
-	for (; step < RFS_WORKER_ROOM; step *= 2) {
-		root = 2 * step / RFS_SECTOR;
-		if (root * root > n)
-			break;
-	}
-	return step;
-}
-
 /* Bytes of the next message.  All of one that gets no answer is late. */
 static uint64_t message_of(const struct copy *c, uint64_t step)
 {
@@ -102,7 +86,7 @@ static int copy_area(struct copy *c, struct rfs_range area)
 			pos = rfs_range_end(run.range);
 			continue;
 		}
-		step = step_of(c);
+		step = rfs_medium_step_after(c->clean);
 		to = pos + message_of(c, step) - pos % PIECE;
 		if (to > rfs_range_end(run.range))
 			to = rfs_range_end(run.range);
@@ -166,7 +150,7 @@ static int copy_area_back(struct copy *c, struct rfs_range area)
 			pos = c->resume;
 			continue;
 		}
-		step = step_of(c);
+		step = rfs_medium_step_after(c->clean);
 		from = pos > step ? pos - step : 0;
 		from += (PIECE - from % PIECE) % PIECE;
 		from = from < pos && from > area.off ? from : area.off;

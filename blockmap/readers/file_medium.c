@@ -12,6 +12,10 @@
 
 #define PAGE RFS_MEDIUM_PAGE
 
+/* The square of the largest step, in sectors, as bytes. */
+#define CLEAN_ENOUGH                                                           \
+	((uint64_t)RFS_MEDIUM_STEP_MAX / RFS_SECTOR * RFS_MEDIUM_STEP_MAX)
+
 /* One call of rfs_medium_read. */
 struct job {
 	struct rfs_medium *m;
@@ -91,11 +95,39 @@ void rfs_medium_init(struct rfs_medium *m, int fd, uint64_t size)
 	m->size = size;
 	m->mem_align = PAGE;
 	atomic_init(&m->step, RFS_MEDIUM_STEP);
+	atomic_init(&m->clean, CLEAN_ENOUGH);
 	if (flags >= 0 && (flags & O_DIRECT))
 		granule = told_granule(fd, &m->mem_align);
 	atomic_init(&m->granule, granule);
 	if (!granule)
 		use_cache(m);
+}
+
+unsigned int rfs_medium_step_after(uint64_t clean)
+{
+	uint64_t n = clean / RFS_SECTOR, root;
+	unsigned int step = RFS_MEDIUM_STEP;
+
+	for (; step < RFS_MEDIUM_STEP_MAX; step *= 2) {
+		root = 2 * step / RFS_SECTOR;
+		if (root * root > n)
+			break;
+	}
+	return step;
+}
+
+void rfs_medium_went_well(struct rfs_medium *m, unsigned int len)
+{
+	uint64_t clean = atomic_fetch_add(&m->clean, len) + len;
+
+	if (len < rfs_medium_step_after(clean))
+		atomic_compare_exchange_strong(&m->step, &len, 2 * len);
+}
+
+void rfs_medium_went_wrong(struct rfs_medium *m)
+{
+	atomic_store(&m->clean, 0);
+	atomic_store(&m->step, RFS_MEDIUM_STEP);
 }
 
 /* Several threads may come here at once with the same news. */
@@ -189,14 +221,12 @@ static int read_piece(struct job *j, struct rfs_range piece)
 	uint64_t good = n > 0 ? (uint64_t)n : 0;
 
 	if (n >= 0 && good >= want) {
-		if (len < RFS_MEDIUM_STEP_MAX)
-			atomic_compare_exchange_strong(&j->m->step, &len,
-						       2 * len);
+		rfs_medium_went_well(j->m, len);
 		return 0;
 	}
 	if (n < 0 && !rfs_medium_failed((int)-n))
 		return (int)n;
-	atomic_store(&j->m->step, RFS_MEDIUM_STEP);
+	rfs_medium_went_wrong(j->m);
 	if (n == 0) {
 		j->ended = true;
 		return note_bad(

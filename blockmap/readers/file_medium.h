@@ -2,9 +2,10 @@
 /* file_medium.h - asking a medium that may be failing, and no more than once.
  *
  * Read past the page cache where the file system allows it, in requests that
- * begin small, double while all is well and fall back after an error.  A
- * request that fails is redone in the smallest units that the medium takes,
- * its granules: a bad sector is touched twice at the most while it is found.
+ * begin small, double while all is well, and fall back after an error, from
+ * which they grow as rfs_medium_step_after says.  A request that fails is redone
+ * in the smallest units that the medium takes, its granules: a bad sector is
+ * touched twice at the most while it is found.
  *
  * Safe from many threads; there is no lock.
  */
@@ -25,6 +26,8 @@ struct rfs_medium {
 	unsigned int mem_align; /* of a buffer to read into */
 	atomic_uint granule;	/* offsets and lengths are multiples of it */
 	atomic_uint step;	/* bytes in the next request */
+	_Atomic uint64_t clean; /* bytes that came since the last error; enough
+				 * for the largest request before the first */
 };
 
 /* Nothing is read. */
@@ -34,6 +37,17 @@ void rfs_medium_init(struct rfs_medium *m, int fd, uint64_t size);
  * the first of the bad ranges failed, 0 if the file now ends before it. */
 int rfs_medium_read(struct rfs_medium *m, struct rfs_range range, void *buf,
 		    struct rfs_ranges *bad, int *reterr_errnum);
+
+/* The bytes of a request when so many came since the last error.  One that fails
+ * costs a request for each sector in it: if errors are n sectors apart, requests of
+ * the root of n are the best, as what a request costs at all is about the same.
+ * The distance from the last error has to do for n. */
+unsigned int rfs_medium_step_after(uint64_t clean);
+
+/* A request of 'len' bytes was delivered: 'step' may double.  After one that was
+ * not it is the smallest again. */
+void rfs_medium_went_well(struct rfs_medium *m, unsigned int len);
+void rfs_medium_went_wrong(struct rfs_medium *m);
 
 /* After EINVAL for units of 'tried' bytes: the file system wants larger ones, or
  * takes no direct reads after all. */

@@ -3,8 +3,8 @@
  *
  * A read goes along what is known.  What is kept comes from the store; what is
  * bad is refused; of the rest the medium is asked, in requests that begin small,
- * double while all is well and fall back after an error.  Of a request that
- * fails, the sectors from the error on are marked as near one, and are then read
+ * double while all is well and fall back after an error (file_medium.h).  Of one
+ * that fails, the sectors from the error on are marked as near one, and are then read
  * one by one: a bad sector is touched twice at the most.  They are asked for
  * together, up to the next that fails, as what is between us and the medium costs
  * more than a good sector.
@@ -129,7 +129,7 @@ static int no_answer(struct job *j, struct rfs_range piece, ssize_t n,
 		     const struct rfs_patience *patience)
 {
 	j->near = rfs_rescue_granule(j->r);
-	atomic_store(&j->r->medium.step, RFS_MEDIUM_STEP);
+	rfs_medium_went_wrong(&j->r->medium);
 	if (n == -EINPROGRESS)
 		return give_up_late(j, piece,
 				    "are being asked for, and were not "
@@ -155,7 +155,7 @@ static int failed(struct job *j, struct rfs_range piece,
 
 	j->learned = true;
 	j->near = granule;
-	atomic_store(&j->r->medium.step, RFS_MEDIUM_STEP);
+	rfs_medium_went_wrong(&j->r->medium);
 	good -= good % granule;
 	if (!way.unit && piece.len > granule) {
 		if (piece.off + good > *ret_end)
@@ -176,13 +176,10 @@ static int failed(struct job *j, struct rfs_range piece,
 /* All of it was delivered: the next may be twice as large. */
 static void quicken(struct job *j, struct rfs_run run, unsigned int len)
 {
-	if (run.value == RFS_RESCUE_NEAR) {
-		if (len >= j->near && j->near < NEAR_MAX)
-			j->near = 2 * len;
-	} else if (len < RFS_MEDIUM_STEP_MAX) {
-		atomic_compare_exchange_strong(&j->r->medium.step, &len,
-					       2 * len);
-	}
+	if (run.value == RFS_RESCUE_NEAR && len >= j->near &&
+	    j->near < NEAR_MAX)
+		j->near = 2 * len;
+	rfs_medium_went_well(&j->r->medium, len);
 }
 
 /* One request for what begins at 'run'; *ret_end is how far it is dealt with. */

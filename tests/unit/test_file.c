@@ -192,6 +192,47 @@ static void refused_direct_reads_end_in_the_cache(void **state)
 	free(buf);
 }
 
+/* Bytes that come in requests of the medium's choice until these are of 'step'. */
+static uint64_t bytes_until(struct rfs_medium *m, unsigned int step)
+{
+	uint64_t sum = 0;
+	unsigned int len;
+
+	while ((len = m->step) < step) {
+		rfs_medium_went_well(m, len);
+		sum += len;
+	}
+	assert_int_equal(len, step);
+	return sum;
+}
+
+/* After n clean sectors a request is of no more than the root of n. */
+static void requests_grow_with_the_distance_from_an_error(void **state)
+{
+	const uint64_t mib = 1 << 20;
+	struct rfs_medium m;
+	uint64_t sum = 0;
+
+	(void)state;
+	rfs_medium_init(&m, open(path, O_RDONLY | O_CLOEXEC), SIZE);
+	assert_int_equal(bytes_until(&m, RFS_MEDIUM_STEP_MAX),
+			 RFS_MEDIUM_STEP_MAX - RFS_MEDIUM_STEP);
+	rfs_medium_went_well(&m, m.step);
+	assert_int_equal(m.step, RFS_MEDIUM_STEP_MAX);
+	rfs_medium_went_wrong(&m);
+	assert_int_equal(m.step, RFS_MEDIUM_STEP);
+	for (unsigned int s = 2 * RFS_MEDIUM_STEP; s <= RFS_MEDIUM_STEP_MAX;
+	     s *= 2) {
+		sum += bytes_until(&m, s);
+		assert_in_range(sum, (uint64_t)s * s / 512,
+				(uint64_t)s * s / 512 + s);
+	}
+	assert_in_range(sum, 2048 * mib, 2049 * mib);
+	rfs_medium_went_wrong(&m);
+	assert_int_equal(m.step, RFS_MEDIUM_STEP);
+	close(m.fd);
+}
+
 static void what_the_file_lost_is_bad(void **state)
 {
 	uint8_t *buf = malloc(SIZE);
@@ -346,6 +387,7 @@ int main(void)
 		cmocka_unit_test(pieces_have_a_bound),
 		cmocka_unit_test(any_range_into_any_buffer),
 		cmocka_unit_test(refused_direct_reads_end_in_the_cache),
+		cmocka_unit_test(requests_grow_with_the_distance_from_an_error),
 		cmocka_unit_test(what_the_file_lost_is_bad),
 		cmocka_unit_test(one_that_grew_keeps_its_size),
 		cmocka_unit_test(holes_are_told),

@@ -351,6 +351,27 @@ static void after_a_miss_requests_are_small(void **state)
 	rfs_rescue_unref(r);
 }
 
+/* One that fails costs a request for each sector in it, and where there is an error
+ * others are not far. */
+static void after_an_error_requests_stay_small(void **state)
+{
+	const uint64_t step = RFS_MEDIUM_STEP;
+	struct rfs_rescue *r = rescued(RFS_STORE_OFF);
+	struct rfs_reader *rd = reader_of(r);
+
+	(void)state;
+	set_bad(0, 1);
+	expect_read(r, rd, rfs_range(0, SIZE));
+	for (uint64_t off = step; off < SIZE; off += step) {
+		assert_int_not_equal(worker.asked[off / 512],
+				     worker.asked[off / 512 - 1]);
+		assert_int_equal(worker.asked[off / 512],
+				 worker.asked[(off + step) / 512 - 1]);
+	}
+	rfs_reader_unref(rd);
+	rfs_rescue_unref(r);
+}
+
 /* One request, as the fetch has it, for a range of which 'seen' is known. */
 static ssize_t ask_once(struct rfs_rescue *r, struct rfs_range range,
 			enum rfs_rescue_status seen,
@@ -618,6 +639,7 @@ int main(void)
 		T(what_comes_late_is_taken_in),
 		T(what_does_not_come_is_forgotten),
 		T(after_a_miss_requests_are_small),
+		T(after_an_error_requests_stay_small),
 		T(who_asks_for_long_holds_up_nobody),
 		T(a_source_set_aside_is_not_bad),
 		T(a_slow_read_ends_at_the_deadline),
