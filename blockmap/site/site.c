@@ -11,6 +11,7 @@
 
 #include "readers/reach.h"
 #include "readers/worker.h"
+#include "site/apart.h"
 #include "site/ceph.h"
 #include "site/password.h"
 #include "site/site_naming.h"
@@ -535,44 +536,6 @@ static int open_source(struct rfs_site *site, struct rfs_source *source,
 	return 0;
 }
 
-/* Where both look, or NULL. */
-static const char *same_place(const struct rfs_source *a,
-			      const struct rfs_source *b)
-{
-	if (a->root_fd >= 0 && b->root_fd >= 0 && a->root_dev == b->root_dev &&
-	    a->root_ino == b->root_ino)
-		return b->root;
-	if (a->volumes && b->volumes && strcmp(a->volumes, b->volumes) == 0)
-		return b->volumes;
-	return NULL;
-}
-
-/* Said twice, a dying disk would be asked twice for everything, as a backup
- * without a deadline too, and heal nothing. */
-static int check_twice(const struct rfs_site *site, struct rfs_error *err)
-{
-	for (size_t i = 0; i < site->nsources; i++) {
-		const struct rfs_source *a = site->sources[i];
-
-		for (size_t k = 0; k < site->nsources; k++) {
-			const struct rfs_source *b = site->sources[k];
-			const char *place = k == i ? NULL : same_place(a, b);
-
-			if (a->kind == RFS_DAMAGED && place)
-				return rfs_fail(
-					err, EINVAL,
-					"source %s is the damaged source %s "
-					"itself (%s), and can give nothing of "
-					"it that it does not have; leave one "
-					"of them out, or give what has volumes "
-					"of its own a root of its own, which "
-					"may be empty",
-					b->origin.name, a->origin.name, place);
-		}
-	}
-	return 0;
-}
-
 int rfs_site_open(struct rfs_site *site, struct rfs_error *err)
 {
 	const char *why = NULL;
@@ -594,7 +557,7 @@ int rfs_site_open(struct rfs_site *site, struct rfs_error *err)
 	if (!opened)
 		return rfs_fail(err, ENOENT, "no source could be opened: %s",
 				why ? why : "out of memory");
-	return check_twice(site, err);
+	return rfs_site_check_apart(site, err);
 }
 
 int rfs_site_state_dir(const struct rfs_site *site, char **ret_dir,

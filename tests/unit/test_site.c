@@ -467,6 +467,31 @@ static void a_damaged_source_is_no_backup_of_itself(void **state)
 	assert_int_equal(rfs_site_open(&site, &err), -EINVAL);
 }
 
+/* What is read without care on a dying disk is not a backup, and one that only
+ * contains it is. */
+static void no_backup_lies_on_the_damaged_disk(void **state)
+{
+	char dead[TREE_PATH], inside[TREE_PATH], around[TREE_PATH];
+
+	(void)state;
+	tree_file("all/dead/srv/backup/file", "", -1);
+	tree_path(around, "all");
+	tree_path(dead, "all/dead");
+	tree_path(inside, "all/dead/srv/backup");
+	add(RFS_DAMAGED, dead);
+	add(RFS_BACKUP, around);
+	assert_int_equal(rfs_site_open(&site, &err), 0);
+	add(RFS_BACKUP, inside);
+	assert_int_equal(rfs_site_open(&site, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "copy it to another disk"));
+	assert_non_null(strstr(err.text, inside));
+	rfs_site_fini(&site);
+	rfs_site_init(&site);
+	add(RFS_DAMAGED, dead);
+	add(RFS_DAMAGED, inside);
+	assert_int_equal(rfs_site_open(&site, &err), 0);
+}
+
 static void what_a_file_cannot_say_is_not_printed(void **state)
 {
 	char *text;
@@ -499,6 +524,7 @@ int main(void)
 		IN_TREE(a_date_in_the_path_is_when_it_was_taken),
 		IN_TREE(a_source_that_fails_is_passed_over),
 		IN_TREE(a_damaged_source_is_no_backup_of_itself),
+		IN_TREE(no_backup_lies_on_the_damaged_disk),
 		IN_TREE(what_a_file_cannot_say_is_not_printed),
 	};
 
