@@ -8,9 +8,9 @@
  * whether any thread was at leisure; if none was and requests wait for each other,
  * another one is woken or made.
  * Whether that is because a source hangs or because there is much to do makes a
- * difference in one thing only: for what is quick, more threads than processors
- * are of no use.  In quiet times it sleeps, and is woken by whoever takes a
- * request then.
+ * difference in one thing only: who waits for a processor is not helped by more
+ * threads than there are processors.  In quiet times it sleeps, and is woken by
+ * whoever takes a request then.
  */
 #include "fs/loop.h"
 
@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,8 +44,9 @@
 #define SPARE_TICKS 16
 /* After so many without a request the onlooker sleeps. */
 #define QUIET_TICKS 8
-/* A thread that needs no longer for one waits for nothing but its processor. */
-#define QUICK_NS INT64_C(250000)
+/* Of so many requests one at the least makes its thread sleep, if sources are what
+ * threads wait for. */
+#define TAKES_A_SLEEP 4
 /* While a request takes so long a thread more can be woken for the next one. */
 #define LONG_NS INT64_C(40000)
 /* Who works on one request for so long waits for a source. */
@@ -437,10 +439,16 @@ static void *member_main(void *data)
  * Looking on.
  */
 
+/* How often this process went to sleep so far, and over what. */
+struct sleeps {
+	bool are_known;
+	unsigned long count, takes;
+};
+
 /* What the onlooker saw last. */
 struct sight {
-	int64_t at; /* when that was */
 	unsigned long takes, rests;
+	struct sleeps sleeps;  /* while no thread is at leisure */
 	unsigned peak;	       /* the most that worked at once of late */
 	unsigned spare, quiet; /* ticks */
 	bool is_full;	       /* there were no more threads to be had */
@@ -469,26 +477,37 @@ static struct working count_working(struct rfs_loop *loop)
 	return n;
 }
 
-/* By what they took since the last look, which may be longer ago than a tick. */
-static bool are_quick(const struct sight *s, unsigned long takes, unsigned able)
+/* Whether the threads wait for sources, and go to sleep over what they took.  How long
+ * that takes says nothing of it: many threads on few processors are slow, too.  Found
+ * out by two looks. */
+static bool is_waiting_for_sources(struct sight *s, unsigned long takes)
 {
-	return (int64_t)(takes - s->takes) * QUICK_NS >=
-	       (now_ns() - s->at) * able;
+	struct sleeps then = s->sleeps;
+	struct rusage use;
+	unsigned long n;
+
+	getrusage(RUSAGE_SELF, &use);
+	s->sleeps = (struct sleeps){ true, (unsigned long)use.ru_nvcsw, takes };
+	n = s->sleeps.count - then.count;
+	n -= n > 0; /* the onlooker's own */
+	return then.are_known && n * TAKES_A_SLEEP >= takes - then.takes;
 }
 
 /* No thread was at leisure since the last look, nor is now, and requests wait for each
  * other: a reader that takes turns with its thread on one processor leaves it no
  * leisure, but needs no other, which the kernel would wake for each request. */
-static bool is_short_of_threads(struct rfs_loop *loop, const struct sight *s,
+static bool is_short_of_threads(struct rfs_loop *loop, struct sight *s,
 				unsigned long takes, unsigned able,
 				unsigned for_long)
 {
 	int queue = atomic_exchange(&loop->queue, QUEUE_UNKNOWN);
 
 	if (atomic_load(&loop->leisure) ||
-	    atomic_load(&loop->rests) != s->rests)
+	    atomic_load(&loop->rests) != s->rests) {
+		s->sleeps.are_known = false;
 		return false;
-	if (able >= loop->processors && are_quick(s, takes, able))
+	}
+	if (able >= loop->processors && !is_waiting_for_sources(s, takes))
 		return false;
 	/* Where all wait for a source, the next request finds a thread there. */
 	if (!able || queue == QUEUE_LONG)
@@ -517,7 +536,6 @@ static void see_to_spare(struct rfs_loop *loop, struct sight *s, unsigned able,
 static void remember(struct rfs_loop *loop, struct sight *s,
 		     unsigned long takes)
 {
-	s->at = now_ns();
 	s->takes = takes;
 	s->rests = atomic_load(&loop->rests);
 }
@@ -571,6 +589,7 @@ static void look_on(struct rfs_loop *loop)
 		}
 		/* Woken: a millisecond begins. */
 		s.quiet = 0;
+		s.sleeps.are_known = false;
 		if (r > 0)
 			eventfd_read(loop->kick_fd, &count);
 		remember(loop, &s, count_takes(loop));
