@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-/* The loop under a filesystem of three files: "fast" answers, "medium" does so after
- * a while, and "slow" once it is let go. */
+/* The loop under a filesystem of four files: "fast" answers, "medium" does so after
+ * it slept for a while, "busy" after it worked for one, and "slow" once it is let go. */
 #define FUSE_USE_VERSION 314
 #include "fs/loop.h"
 
@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,6 +29,8 @@
 #define SLOW	  3
 #define MEDIUM	  4
 #define MEDIUM_US 700 /* less than the onlooker's tick */
+#define BUSY	  5
+#define BUSY_NS	  400000
 #define MANY	  32
 #define MORE	  80 /* than there are threads at the most */
 
@@ -43,7 +46,7 @@ static struct {
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t changed;
 	unsigned held, answered;
-	unsigned busy, most_busy; /* with "medium" */
+	unsigned busy, most_busy; /* with "medium" or "busy" */
 	bool is_open;
 	unsigned ends; /* how often it was told of the end */
 } fs = { .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -63,6 +66,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fuse_entry_param e = {
 		.ino = strcmp(name, "fast") == 0     ? FAST
 		       : strcmp(name, "medium") == 0 ? MEDIUM
+		       : strcmp(name, "busy") == 0   ? BUSY
 						     : SLOW,
 	};
 
@@ -88,13 +92,28 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_open(req, fi);
 }
 
-static void take_a_while(void)
+static void work(void)
+{
+	struct timespec begun, now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begun);
+	do
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	while ((now.tv_sec - begun.tv_sec) * 1000000000 + now.tv_nsec -
+		       begun.tv_nsec <
+	       BUSY_NS);
+}
+
+static void take_a_while(fuse_ino_t ino)
 {
 	pthread_mutex_lock(&fs.lock);
 	if (++fs.busy > fs.most_busy)
 		fs.most_busy = fs.busy;
 	pthread_mutex_unlock(&fs.lock);
-	usleep(MEDIUM_US);
+	if (ino == BUSY)
+		work();
+	else
+		usleep(MEDIUM_US);
 	pthread_mutex_lock(&fs.lock);
 	fs.busy--;
 	pthread_mutex_unlock(&fs.lock);
@@ -110,10 +129,11 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	memset(bytes,
 	       ino == FAST     ? 'f'
 	       : ino == MEDIUM ? 'm'
+	       : ino == BUSY   ? 'b'
 			       : 's',
 	       sizeof(bytes));
-	if (ino == MEDIUM)
-		take_a_while();
+	if (ino == MEDIUM || ino == BUSY)
+		take_a_while(ino);
 	pthread_mutex_lock(&fs.lock);
 	if (ino == SLOW) {
 		fs.held++;
@@ -388,6 +408,43 @@ static void test_four_readers(void **state)
 	test_each_reader_has_a_thread(4);
 }
 
+/* Processes, as sleeps of readers in this one would count as the threads'. */
+static void start_processes(pid_t *pids, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (pids[i] > 0)
+			continue;
+		for (int k = 0; k < 300; k++)
+			if (read_one("busy") != 'b')
+				_exit(1);
+		_exit(0);
+	}
+}
+
+/* More threads than processors would but wait for these, and the longer each of them
+ * takes for that, the less may it look like a source that is slow. */
+static void test_work_has_a_thread_for_each_processor(void **state)
+{
+	const unsigned processors = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	const size_t count = 8 * processors;
+	pid_t pids[8 * 8];
+	int status;
+
+	(void)state;
+	NEEDS_FUSE();
+	if (count > sizeof(pids) / sizeof(pids[0]))
+		skip(); /* there are hardly more threads than that */
+	start_processes(pids, count);
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+	}
+	/* Some, where others took the processor, seemed to wait for a source. */
+	assert_in_range(fs.most_busy, 1, 3 * processors);
+}
+
 static void *read_fast(void *data)
 {
 	int *bad = data;
@@ -497,6 +554,7 @@ int main(void)
 		TEST(test_waves),
 		TEST(test_two_readers),
 		TEST(test_four_readers),
+		TEST(test_work_has_a_thread_for_each_processor),
 		TEST(test_many_readers),
 		TEST(test_ends_when_unmounted),
 		TEST(test_ends_by_signal),
