@@ -5,8 +5,7 @@ import os
 import subprocess
 
 from data import Healthy, Sparse, chain
-from parts import (GIB, Table, forget, have_memory, interleaved, shell,
-                   timed, warm)
+from parts import GIB, Table, forget, interleaved, shell, timed, warm
 from servers import qemu_node
 
 # A peer that does not tell holes would read a TiB; this long it may try.
@@ -18,10 +17,9 @@ COMMANDS = {
 }
 
 
-def copy_time(command, served, out, data):
+def copy_time(command, served, out):
     """Seconds; LONGEST for what took longer."""
     forget(served.path)
-    have_memory(2 * data)
     try:
         return timed(lambda: shell(command % (served.path, out),
                                    timeout=LONGEST))
@@ -53,7 +51,7 @@ def sparse(bench):
                 bench.place.qsd(qemu_node(d.disk, d.base)))
         for name, serve in interleaved(bench.rounds, parties):
             with serve() as served:
-                table.add(name, copy_time(command, served, out, data))
+                table.add(name, copy_time(command, served, out))
         table.goal("1 TiB: at most qemu-storage-daemon's time",
                    "rescuefs, 1 TiB", ["qemu-storage-daemon, 1 TiB"],
                    at_most=1)
@@ -73,12 +71,10 @@ def pipe(bench):
     def ours():
         with bench.place.rescuefs_on([("--live", data.host),
                                       ("--backup", data.backup)]) as served:
-            have_memory(data.size)
             table.add("rescuefs, cat", timed(lambda: sums.add(
                 shell("cat '%s' | md5sum" % served.path))))
 
     def theirs():
-        have_memory(data.size)
         table.add("qemu-nbd + nbdcopy", timed(lambda: sums.add(shell(
             "nbdcopy -- [ qemu-nbd -r --image-opts '%s' ] - | md5sum"
             % chain(data.disk, data.base)))))

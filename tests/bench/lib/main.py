@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -16,6 +17,7 @@ import exporting
 import other
 import reading
 import writing
+from parts import memory_kept
 from servers import Place
 
 WORKLOADS = {
@@ -111,6 +113,8 @@ def parse():
 
 def main():
     args = parse()
+    # All that was mounted, made and set is undone.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if args.list:
         for name, workload in WORKLOADS.items():
             print("%-12s %s" % (name, workload.__doc__.splitlines()[0]))
@@ -120,11 +124,12 @@ def main():
     tables = []
     try:
         bench = Bench(args, work)
-        for name in args.names or WORKLOADS:
-            note("measuring: %s" % name)
-            for table in WORKLOADS[name](bench):
-                tables.append(table)
-                print_table(table)
+        with memory_kept():
+            for name in args.names or WORKLOADS:
+                note("measuring: %s" % name)
+                for table in WORKLOADS[name](bench):
+                    tables.append(table)
+                    print_table(table)
     finally:
         shutil.rmtree(work, ignore_errors=True)
         for left in glob.glob("/dev/shm/%s.*" % os.path.basename(work)):

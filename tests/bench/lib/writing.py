@@ -6,8 +6,7 @@ import os
 import shutil
 
 from data import Healthy
-from parts import (GIB, MIB, Table, fio, fresh_dir, have_memory, interleaved,
-                   run)
+from parts import GIB, MIB, Table, fio, fresh_dir, interleaved, run
 
 
 @contextlib.contextmanager
@@ -52,12 +51,10 @@ def measure(bench, data, where, place):
     amount = bench.scaled(GIB)
     for name, serve in interleaved(bench.rounds, parties):
         with serve() as served:
-            have_memory(2 * amount)
             job = fio(served.path, rw="write", bs="1M", size=amount,
                       end_fsync=1)
             in_order.add(name, job["write"]["bw_bytes"] / 1e6)
         with serve() as served:
-            have_memory(amount)
             job = fio(served.path, rw="randwrite", bs="4k", size=amount,
                       io_size=bench.scaled(64 * MIB), fsync=64)
             at_random.add(name, job["write"]["iops"])
