@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fs/loop_trial.h"
 #include "fs/thread.h"
 
 /* A source that hangs holds a thread up for its deadline. */
@@ -448,7 +449,11 @@ struct sleeps {
 /* What the onlooker saw last. */
 struct sight {
 	unsigned long takes, rests;
-	struct sleeps sleeps;  /* while no thread is at leisure */
+	struct sleeps sleeps; /* while no thread is at leisure */
+	struct rfs_trial trial;
+	unsigned least;	       /* threads, by that */
+	bool is_crowded;       /* no thread was at leisure */
+	bool is_queue_long;    /* a request waited behind another since */
 	unsigned peak;	       /* the most that worked at once of late */
 	unsigned spare, quiet; /* ticks */
 	bool is_full;	       /* there were no more threads to be had */
@@ -500,32 +505,30 @@ static bool is_short_of_threads(struct rfs_loop *loop, struct sight *s,
 				unsigned long takes, unsigned able,
 				unsigned for_long)
 {
-	int queue = atomic_exchange(&loop->queue, QUEUE_UNKNOWN);
+	bool was_crowded = s->is_crowded;
 
-	if (atomic_load(&loop->leisure) ||
-	    atomic_load(&loop->rests) != s->rests) {
+	s->is_crowded = !atomic_load(&loop->leisure) &&
+			atomic_load(&loop->rests) == s->rests;
+	if (!s->is_crowded) {
 		s->sleeps.are_known = false;
 		return false;
 	}
 	if (able >= loop->processors && !is_waiting_for_sources(s, takes))
 		return false;
 	/* Where all wait for a source, the next request finds a thread there. */
-	if (!able || queue == QUEUE_LONG)
+	if (!able || (was_crowded && s->is_queue_long))
 		return true;
 	/* None of them is about to take the one that waits. */
-	if (for_long >= atomic_load(&loop->wanted))
-		return is_one_waiting(loop);
-	atomic_store(&loop->queue, QUEUE_ASKED);
-	return false;
+	return for_long >= atomic_load(&loop->wanted) && is_one_waiting(loop);
 }
 
-/* Of those that are not stuck one at the least stays, and as many as were seen
- * to work at once of late. */
+/* Of those that are not stuck as many stay as there are to be at the least, and as
+ * were seen to work at once of late. */
 static void see_to_spare(struct rfs_loop *loop, struct sight *s, unsigned able,
 			 unsigned working)
 {
 	s->peak = working > s->peak ? working : s->peak;
-	if (able > 1 && s->peak < atomic_load(&loop->wanted)) {
+	if (able > s->least && s->peak < atomic_load(&loop->wanted)) {
 		if (++s->spare < SPARE_TICKS)
 			return;
 		atomic_fetch_sub(&loop->wanted, 1);
@@ -549,7 +552,13 @@ static void see(struct rfs_loop *loop, struct sight *s)
 	atomic_store(&loop->stuck, n.stuck);
 	able = wanted > n.stuck ? wanted - n.stuck : 0;
 	s->is_full = false;
-	if (is_short_of_threads(loop, s, takes, able, n.for_long))
+	s->is_queue_long =
+		atomic_exchange(&loop->queue, QUEUE_ASKED) == QUEUE_LONG;
+	s->least = rfs_trial_look(&s->trial, now_ns(), takes, wanted,
+				  loop->processors > 1 && !n.stuck &&
+					  !s->is_queue_long);
+	if (is_short_of_threads(loop, s, takes, able, n.for_long) ||
+	    able < s->least)
 		s->is_full = !add_taker(loop);
 	else
 		see_to_spare(loop, s, able, n.all);
