@@ -47,10 +47,11 @@
 #define QUIET_TICKS 8
 /* Of so many requests one at the least makes its thread sleep, if sources are what
  * threads wait for. */
-#define TAKES_A_SLEEP 4
+#define TAKES_A_SLEEP 8
 /* While a request takes so long a thread more can be woken for the next one. */
 #define LONG_NS INT64_C(40000)
-/* Who works on one request for so long waits for a source. */
+/* Who works on one request for so long waits for a source, or has much to do that
+ * others are not to wait for. */
 #define STUCK_NS INT64_C(3000000)
 /* How often it is seen at the end whether all is answered. */
 #define DRAIN_MS 5
@@ -70,6 +71,7 @@ struct member {
 	alignas(LINE) _Atomic int64_t since; /* when it took what it works on,
 					      * or 0 */
 	atomic_ulong takes;		     /* requests */
+	atomic_ulong sleepy; /* of them, those over which it went to sleep */
 	struct rfs_loop *loop;
 	pthread_t thread;
 	enum member_state state; /* with the loop's lock */
@@ -145,6 +147,18 @@ static bool is_drained(struct rfs_loop *loop)
 static _Thread_local const struct fuse_in_header *answering;
 static _Thread_local bool yields;
 
+/* How often this thread went to sleep so far. */
+static unsigned long count_sleeps(void)
+{
+	struct rusage use;
+
+	getrusage(RUSAGE_THREAD, &use);
+	return (unsigned long)use.ru_nvcsw;
+}
+
+/* That count, when it last began to work after a sleep. */
+static _Thread_local unsigned long sleeps_before;
+
 void rfs_loop_yield(void)
 {
 	yields = true;
@@ -218,8 +232,10 @@ static int wait_for_one(struct rfs_loop *loop, struct fuse_buf *buf, bool spins)
 		r = look(loop, buf);
 		atomic_flag_clear(&loop->looks);
 	}
-	while (r == -EAGAIN && !is_spare(loop))
+	while (r == -EAGAIN && !is_spare(loop)) {
 		r = sleep_for_one(loop, buf);
+		sleeps_before = count_sleeps();
+	}
 	atomic_fetch_sub(&loop->leisure, 1);
 	return r;
 }
@@ -232,6 +248,26 @@ static unsigned long count_takes(struct rfs_loop *loop)
 	for (size_t i = 0; i < THREADS_MAX; i++)
 		n += atomic_load(&loop->members[i].takes);
 	return n;
+}
+
+/* Of requests that are over; who sleeps for long is seen to be stuck. */
+static unsigned long count_sleepy(struct rfs_loop *loop)
+{
+	unsigned long n = 0;
+
+	for (size_t i = 0; i < THREADS_MAX; i++)
+		n += atomic_load(&loop->members[i].sleepy);
+	return n;
+}
+
+/* After a request that took long. */
+static void note_sleep(struct member *m)
+{
+	unsigned long now = count_sleeps();
+
+	if (now != sleeps_before)
+		atomic_fetch_add_explicit(&m->sleepy, 1, memory_order_relaxed);
+	sleeps_before = now;
 }
 
 static void note_take(struct member *m)
@@ -368,6 +404,8 @@ static int serve(struct member *m, struct fuse_buf *buf)
 		atomic_store_explicit(&m->since, 0, memory_order_relaxed);
 		answered = now_ns();
 		took = answered - taken;
+		if (took > LONG_NS)
+			note_sleep(m);
 		if (yields)
 			sched_yield();
 		yields = false;
@@ -440,20 +478,12 @@ static void *member_main(void *data)
  * Looking on.
  */
 
-/* How often this process went to sleep so far, and over what. */
-struct sleeps {
-	bool are_known;
-	unsigned long count, takes;
-};
-
 /* What the onlooker saw last. */
 struct sight {
-	unsigned long takes, rests;
-	struct sleeps sleeps; /* while no thread is at leisure */
+	unsigned long takes, sleepy, rests;
 	struct rfs_trial trial;
-	unsigned least;	       /* threads, by that */
+	unsigned least;	       /* threads, by that; 0 before the first look */
 	bool is_crowded;       /* no thread was at leisure */
-	bool is_queue_long;    /* a request waited behind another since */
 	unsigned peak;	       /* the most that worked at once of late */
 	unsigned spare, quiet; /* ticks */
 	bool is_full;	       /* there were no more threads to be had */
@@ -482,53 +512,63 @@ static struct working count_working(struct rfs_loop *loop)
 	return n;
 }
 
-/* Whether the threads wait for sources, and go to sleep over what they took.  How long
- * that takes says nothing of it: many threads on few processors are slow, too.  Found
- * out by two looks. */
-static bool is_waiting_for_sources(struct sight *s, unsigned long takes)
-{
-	struct sleeps then = s->sleeps;
-	struct rusage use;
-	unsigned long n;
+/* What it sees now. */
+struct look {
+	unsigned long takes, sleepy;
+	struct working working;
+	unsigned wanted;
+	unsigned able;	    /* of them, those that are not stuck */
+	bool is_queue_long; /* a request waited behind another since */
+	bool waits; /* threads go to sleep over what they took: for sources.  How
+		     * long that takes says nothing of it, as many threads on few
+		     * processors are slow, too. */
+};
 
-	getrusage(RUSAGE_SELF, &use);
-	s->sleeps = (struct sleeps){ true, (unsigned long)use.ru_nvcsw, takes };
-	n = s->sleeps.count - then.count;
-	n -= n > 0; /* the onlooker's own */
-	return then.are_known && n * TAKES_A_SLEEP >= takes - then.takes;
+static struct look look_at(struct rfs_loop *loop, const struct sight *s)
+{
+	struct look l = {
+		.takes = count_takes(loop),
+		.sleepy = count_sleepy(loop),
+		.working = count_working(loop),
+		.wanted = atomic_load(&loop->wanted),
+		.is_queue_long = atomic_exchange(&loop->queue, QUEUE_ASKED) ==
+				 QUEUE_LONG,
+	};
+
+	l.able = l.wanted > l.working.stuck ? l.wanted - l.working.stuck : 0;
+	l.waits = (l.sleepy - s->sleepy) * TAKES_A_SLEEP >= l.takes - s->takes;
+	return l;
 }
 
 /* No thread was at leisure since the last look, nor is now, and requests wait for each
  * other: a reader that takes turns with its thread on one processor leaves it no
  * leisure, but needs no other, which the kernel would wake for each request. */
 static bool is_short_of_threads(struct rfs_loop *loop, struct sight *s,
-				unsigned long takes, unsigned able,
-				unsigned for_long)
+				const struct look *l)
 {
 	bool was_crowded = s->is_crowded;
 
 	s->is_crowded = !atomic_load(&loop->leisure) &&
 			atomic_load(&loop->rests) == s->rests;
-	if (!s->is_crowded) {
-		s->sleeps.are_known = false;
-		return false;
-	}
-	if (able >= loop->processors && !is_waiting_for_sources(s, takes))
+	if (!s->is_crowded || (l->able >= loop->processors && !l->waits))
 		return false;
 	/* Where all wait for a source, the next request finds a thread there. */
-	if (!able || (was_crowded && s->is_queue_long))
+	if (!l->able || (was_crowded && l->is_queue_long))
 		return true;
 	/* None of them is about to take the one that waits. */
-	return for_long >= atomic_load(&loop->wanted) && is_one_waiting(loop);
+	return l->working.for_long >= l->wanted && is_one_waiting(loop);
 }
 
 /* Of those that are not stuck as many stay as there are to be at the least, and as
- * were seen to work at once of late. */
-static void see_to_spare(struct rfs_loop *loop, struct sight *s, unsigned able,
-			 unsigned working)
+ * were seen to work at once of late; but who only waits for a processor is no use. */
+static void see_to_spare(struct rfs_loop *loop, struct sight *s,
+			 const struct look *l)
 {
-	s->peak = working > s->peak ? working : s->peak;
-	if (able > s->least && s->peak < atomic_load(&loop->wanted)) {
+	bool in_vain = l->able > loop->processors && s->is_crowded && !l->waits;
+
+	if (l->working.all > s->peak)
+		s->peak = l->working.all;
+	if (l->able > s->least && (s->peak < l->wanted || in_vain)) {
 		if (++s->spare < SPARE_TICKS)
 			return;
 		atomic_fetch_sub(&loop->wanted, 1);
@@ -536,36 +576,42 @@ static void see_to_spare(struct rfs_loop *loop, struct sight *s, unsigned able,
 	s->spare = s->peak = 0;
 }
 
-static void remember(struct rfs_loop *loop, struct sight *s,
-		     unsigned long takes)
+/* A second thread that was tried goes at once. */
+static void try_two(struct rfs_loop *loop, struct sight *s, struct look *l)
 {
-	s->takes = takes;
+	bool one_by_one =
+		loop->processors > 1 && !l->working.stuck && !l->is_queue_long;
+	unsigned least = s->least;
+
+	s->least = rfs_trial_look(&s->trial, now_ns(), l->takes, l->wanted,
+				  one_by_one);
+	if (one_by_one && s->least < least && l->able == least)
+		l->able = l->wanted = atomic_fetch_sub(&loop->wanted, 1) - 1;
+}
+
+static void remember(struct rfs_loop *loop, struct sight *s,
+		     const struct look *l)
+{
+	s->takes = l->takes;
+	s->sleepy = l->sleepy;
 	s->rests = atomic_load(&loop->rests);
 }
 
 static void see(struct rfs_loop *loop, struct sight *s)
 {
-	unsigned long takes = count_takes(loop);
-	unsigned wanted = atomic_load(&loop->wanted), able;
-	struct working n = count_working(loop);
+	struct look l = look_at(loop, s);
 
-	atomic_store(&loop->stuck, n.stuck);
-	able = wanted > n.stuck ? wanted - n.stuck : 0;
+	atomic_store(&loop->stuck, l.working.stuck);
 	s->is_full = false;
-	s->is_queue_long =
-		atomic_exchange(&loop->queue, QUEUE_ASKED) == QUEUE_LONG;
-	s->least = rfs_trial_look(&s->trial, now_ns(), takes, wanted,
-				  loop->processors > 1 && !n.stuck &&
-					  !s->is_queue_long);
-	if (is_short_of_threads(loop, s, takes, able, n.for_long) ||
-	    able < s->least)
+	try_two(loop, s, &l);
+	if (is_short_of_threads(loop, s, &l) || l.able < s->least)
 		s->is_full = !add_taker(loop);
 	else
-		see_to_spare(loop, s, able, n.all);
-	s->quiet = takes == s->takes && atomic_load(&loop->leisure)
+		see_to_spare(loop, s, &l);
+	s->quiet = l.takes == s->takes && atomic_load(&loop->leisure)
 			   ? s->quiet + 1
 			   : 0;
-	remember(loop, s, takes);
+	remember(loop, s, &l);
 }
 
 /* Whether the onlooker may sleep until someone takes a request: nobody took one
@@ -585,6 +631,7 @@ static void look_on(struct rfs_loop *loop)
 {
 	struct pollfd kicked = { .fd = loop->kick_fd, .events = POLLIN };
 	struct sight s = { 0 };
+	struct look l;
 	eventfd_t count;
 	int tick, r;
 
@@ -598,10 +645,11 @@ static void look_on(struct rfs_loop *loop)
 		}
 		/* Woken: a millisecond begins. */
 		s.quiet = 0;
-		s.sleeps.are_known = false;
+		s.is_crowded = false;
 		if (r > 0)
 			eventfd_read(loop->kick_fd, &count);
-		remember(loop, &s, count_takes(loop));
+		l = look_at(loop, &s);
+		remember(loop, &s, &l);
 	}
 }
 

@@ -5,7 +5,7 @@
  * one that waits at the device is woken at each request, for nothing or to take it
  * where the reader runs.  Which of both is faster depends on the machine: on what it
  * costs to wake something on another processor, and on where the scheduler puts it
- * (0.9 and 1.7 times were seen).  So it is tried: for some milliseconds with one
+ * (0.9 and 1.8 times were seen).  So it is tried: for some milliseconds with one
  * thread, for some with two, and what was better stays for a second.
  *
  * For the onlooker alone; it asks for nothing but numbers.

@@ -116,6 +116,15 @@ unsigned int rfs_medium_step_after(uint64_t clean)
 	return step;
 }
 
+unsigned int rfs_medium_step(struct rfs_medium *m)
+{
+	unsigned int step = atomic_load(&m->step);
+	unsigned int most = rfs_medium_step_after(atomic_load(&m->clean));
+
+	/* Another thread's doubling may come after an error that it knew not of. */
+	return step < most ? step : most;
+}
+
 void rfs_medium_went_well(struct rfs_medium *m, unsigned int len)
 {
 	uint64_t clean = atomic_fetch_add(&m->clean, len) + len;
@@ -127,6 +136,11 @@ void rfs_medium_went_well(struct rfs_medium *m, unsigned int len)
 void rfs_medium_went_wrong(struct rfs_medium *m)
 {
 	atomic_store(&m->clean, 0);
+	rfs_medium_begin_anew(m);
+}
+
+void rfs_medium_begin_anew(struct rfs_medium *m)
+{
 	atomic_store(&m->step, RFS_MEDIUM_STEP);
 }
 
@@ -246,7 +260,7 @@ static int read_piece(struct job *j, struct rfs_range piece)
 static struct rfs_range next_piece(const struct job *j, uint64_t off,
 				   uint64_t end)
 {
-	uint64_t len = atomic_load(&j->m->step);
+	uint64_t len = rfs_medium_step(j->m);
 	uint64_t inside = rfs_range_end(j->range);
 
 	inside -= inside % j->granule;

@@ -25,7 +25,7 @@ struct rfs_medium {
 	uint64_t size;
 	unsigned int mem_align; /* of a buffer to read into */
 	atomic_uint granule;	/* offsets and lengths are multiples of it */
-	atomic_uint step;	/* bytes in the next request */
+	atomic_uint step; /* bytes in the next request, see rfs_medium_step */
 	_Atomic uint64_t clean; /* bytes that came since the last error; enough
 				 * for the largest request before the first */
 };
@@ -44,10 +44,16 @@ int rfs_medium_read(struct rfs_medium *m, struct rfs_range range, void *buf,
  * The distance from the last error has to do for n. */
 unsigned int rfs_medium_step_after(uint64_t clean);
 
-/* A request of 'len' bytes was delivered: 'step' may double.  After one that was
- * not it is the smallest again. */
+/* Bytes of the next request. */
+unsigned int rfs_medium_step(struct rfs_medium *m);
+
+/* A request of 'len' bytes was delivered: the next may be twice as large.  After one
+ * that was not it is small, and grows slowly. */
 void rfs_medium_went_well(struct rfs_medium *m, unsigned int len);
 void rfs_medium_went_wrong(struct rfs_medium *m);
+
+/* The medium was not asked: the next request is small, and grows as it did. */
+void rfs_medium_begin_anew(struct rfs_medium *m);
 
 /* After EINVAL for units of 'tried' bytes: the file system wants larger ones, or
  * takes no direct reads after all. */

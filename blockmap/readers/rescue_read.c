@@ -73,7 +73,7 @@ static int read_kept(struct job *j, struct rfs_range range)
 static struct rfs_range next_piece(struct job *j, struct rfs_run run)
 {
 	unsigned int granule = rfs_rescue_granule(j->r);
-	uint64_t len = atomic_load(&j->r->medium.step);
+	uint64_t len = rfs_medium_step(&j->r->medium);
 	struct rfs_range all = rfs_range_widen(run.range, granule);
 
 	if (run.value == RFS_RESCUE_NEAR)
@@ -129,13 +129,14 @@ static int no_answer(struct job *j, struct rfs_range piece, ssize_t n,
 		     const struct rfs_patience *patience)
 {
 	j->near = rfs_rescue_granule(j->r);
-	rfs_medium_went_wrong(&j->r->medium);
+	rfs_medium_begin_anew(&j->r->medium);
 	if (n == -EINPROGRESS)
 		return give_up_late(j, piece,
 				    "are being asked for, and were not "
 				    "delivered within the deadline");
 	if (n == -ETIMEDOUT && patience->left_ns <= 0) {
 		j->learned = true;
+		rfs_medium_went_wrong(&j->r->medium);
 		return give_up_late(j, piece,
 				    "were not delivered within the deadline");
 	}

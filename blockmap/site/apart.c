@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "readers/reach.h"
+
 static bool has_roots_on_one_device(const struct rfs_source *a,
 				    const struct rfs_source *b)
 {
@@ -25,7 +27,8 @@ static const char *same_place(const struct rfs_source *a,
 }
 
 /* Upwards as long as it is the same device: what is mounted below a directory is no
- * part of it.  The kernel knows the parents of what is open: no disk is asked. */
+ * part of it.  A damaged disk's file system may be late to answer, or not at all:
+ * then nothing is known. */
 static bool lies_below(const struct rfs_source *b, const struct rfs_source *a)
 {
 	ino_t ino = b->root_ino;
@@ -34,9 +37,10 @@ static bool lies_below(const struct rfs_source *b, const struct rfs_source *a)
 	bool is = false, goes_on = has_roots_on_one_device(a, b);
 
 	while (goes_on) {
-		up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		goes_on = up >= 0 && fstat(up, &st) == 0 &&
-			  st.st_dev == a->root_dev && st.st_ino != ino;
+		up = rfs_reach_open(a->names, fd, "..",
+				    O_PATH | O_DIRECTORY | O_CLOEXEC, 0, &st);
+		goes_on =
+			up >= 0 && st.st_dev == a->root_dev && st.st_ino != ino;
 		if (goes_on) {
 			ino = st.st_ino;
 			is = is || ino == a->root_ino;
@@ -50,8 +54,8 @@ static bool lies_below(const struct rfs_source *b, const struct rfs_source *a)
 	return is;
 }
 
-/* Said twice, a dying disk would be asked twice for everything, as a backup
- * without a deadline too, and heal nothing. */
+/* 'a' is damaged.  Said twice, a dying disk would be asked twice for everything, as a
+ * backup without a deadline too, and heal nothing; so it would by what lies on it. */
 static int check_pair(const struct rfs_source *a, const struct rfs_source *b,
 		      struct rfs_error *err)
 {

@@ -106,6 +106,23 @@ static void one_thread_is_measured_alone(void **state)
 	}
 }
 
+/* Nor are two that others needed meanwhile; and more than two are not ours. */
+static void others_that_need_threads_end_it(void **state)
+{
+	struct world w = run(40, 70, 10);
+
+	(void)state;
+	assert_int_equal(w.trial.phase, RFS_TRIAL_ONE);
+	w.wanted = 2;
+	look(&w, true);
+	assert_int_equal(w.trial.phase, RFS_TRIAL_IDLE);
+	w = run(40, 70, 200);
+	assert_int_equal(w.wanted, 2);
+	w.wanted = 3;
+	look(&w, true);
+	assert_int_equal(w.wanted, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -115,6 +132,7 @@ int main(void)
 		cmocka_unit_test(slow_requests_are_no_reason),
 		cmocka_unit_test(requests_that_wait_for_each_other_end_it),
 		cmocka_unit_test(one_thread_is_measured_alone),
+		cmocka_unit_test(others_that_need_threads_end_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
