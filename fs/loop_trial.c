@@ -3,11 +3,13 @@
 
 #define MS INT64_C(1000000)
 
+/* So long at the least, and so many requests. */
 #define MEASURE_NS (32 * MS)
+#define MEASURED   48
 #define EVEN_NS	   (5 * MS)
 #define KEEP_NS	   (1000 * MS)
 /* Requests that are further apart are not worth it. */
-#define APART_NS (125 * INT64_C(1000))
+#define APART_NS (4 * MS)
 /* So much faster two have to be. */
 #define BETTER 1.1
 
@@ -17,6 +19,12 @@ static void begin(struct rfs_trial *t, int phase, unsigned least)
 	t->least = least;
 	t->since_ns = t->seen_ns;
 	t->since = t->seen;
+}
+
+static bool is_measured(const struct rfs_trial *t)
+{
+	return t->seen_ns - t->since_ns >= MEASURE_NS &&
+	       t->seen - t->since >= MEASURED;
 }
 
 static double rate(const struct rfs_trial *t)
@@ -29,12 +37,11 @@ static double rate(const struct rfs_trial *t)
 static bool is_for_us(struct rfs_trial *t, int64_t now_ns, unsigned long takes,
 		      unsigned wanted, bool one_by_one)
 {
-	bool is_close =
-		(int64_t)(takes - t->seen) * APART_NS > now_ns - t->seen_ns;
-
+	if (takes != t->seen)
+		t->taken_ns = now_ns;
 	t->seen_ns = now_ns;
 	t->seen = takes;
-	return is_close && one_by_one && wanted <= 2;
+	return now_ns - t->taken_ns < APART_NS && one_by_one && wanted <= 2;
 }
 
 unsigned rfs_trial_look(struct rfs_trial *t, int64_t now_ns,
@@ -56,7 +63,7 @@ unsigned rfs_trial_look(struct rfs_trial *t, int64_t now_ns,
 	case RFS_TRIAL_ONE:
 		if (wanted > 1) {
 			begin(t, RFS_TRIAL_IDLE, 1);
-		} else if (lasted >= MEASURE_NS) {
+		} else if (is_measured(t)) {
 			t->one = rate(t);
 			begin(t, RFS_TRIAL_EVEN, 2);
 		}
@@ -66,7 +73,7 @@ unsigned rfs_trial_look(struct rfs_trial *t, int64_t now_ns,
 			begin(t, RFS_TRIAL_TWO, 2);
 		break;
 	case RFS_TRIAL_TWO:
-		if (lasted >= MEASURE_NS)
+		if (is_measured(t))
 			begin(t, RFS_TRIAL_KEEP,
 			      rate(t) > t->one * BETTER ? 2 : 1);
 		break;

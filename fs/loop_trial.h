@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* loop_trial.h - whether a second thread serves one reader faster.
  *
- * A reader that asks for little, one thing at a time, keeps one thread busy.  A second
+ * Who reads or writes one thing at a time keeps one thread busy.  A second
  * one that waits at the device is woken at each request, for nothing or to take it
  * where the reader runs.  Which of both is faster depends on the machine: on what it
  * costs to wake something on another processor, and on where the scheduler puts it
@@ -28,6 +28,7 @@ struct rfs_trial {
 	int64_t since_ns;    /* when the phase began */
 	unsigned long since; /* requests taken before it */
 	double one;	     /* requests a nanosecond, by one thread */
+	int64_t taken_ns;    /* when more were seen to be taken, last */
 	int64_t seen_ns;     /* the last look */
 	unsigned long seen;
 };

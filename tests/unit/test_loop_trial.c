@@ -50,6 +50,23 @@ static void two_stay_where_they_are_faster(void **state)
 	assert_in_range(w.ms_of_two, 9000, 9900); /* tried again and again */
 }
 
+/* As when much is written in large requests: some are enough to tell. */
+static void one_request_a_millisecond_is_enough(void **state)
+{
+	struct world w = { .wanted = 1 };
+
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		w.by_one = i % 2;
+		w.by_two = 1;
+		look(&w, true);
+		if (i < 90)
+			assert_int_equal(w.wanted, 1);
+	}
+	assert_int_equal(w.trial.phase, RFS_TRIAL_KEEP);
+	assert_int_equal(w.wanted, 2);
+}
+
 static void one_stays_where_two_are_no_faster(void **state)
 {
 	struct world w = run(40, 42, 200);
@@ -74,9 +91,13 @@ static void what_changes_is_found_within_a_second(void **state)
 
 static void slow_requests_are_no_reason(void **state)
 {
-	struct world w = run(7, 14, 5000);
+	struct world w = { .wanted = 1 };
 
 	(void)state;
+	for (int i = 0; i < 5000; i++) {
+		w.by_one = w.by_two = i % 5 == 0;
+		look(&w, true);
+	}
 	assert_int_equal(w.ms_of_two, 0);
 }
 
@@ -127,6 +148,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_stay_where_they_are_faster),
+		cmocka_unit_test(one_request_a_millisecond_is_enough),
 		cmocka_unit_test(one_stays_where_two_are_no_faster),
 		cmocka_unit_test(what_changes_is_found_within_a_second),
 		cmocka_unit_test(slow_requests_are_no_reason),
