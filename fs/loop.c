@@ -250,16 +250,6 @@ static unsigned long count_takes(struct rfs_loop *loop)
 	return n;
 }
 
-/* Of requests that are over; who sleeps for long is seen to be stuck. */
-static unsigned long count_sleepy(struct rfs_loop *loop)
-{
-	unsigned long n = 0;
-
-	for (size_t i = 0; i < THREADS_MAX; i++)
-		n += atomic_load(&loop->members[i].sleepy);
-	return n;
-}
-
 /* After a request that took long. */
 static void note_sleep(struct member *m)
 {
@@ -482,40 +472,19 @@ static void *member_main(void *data)
 struct sight {
 	unsigned long takes, sleepy, rests;
 	struct rfs_trial trial;
-	unsigned least;	       /* threads, by that; 0 before the first look */
 	bool is_crowded;       /* no thread was at leisure */
 	unsigned peak;	       /* the most that worked at once of late */
 	unsigned spare, quiet; /* ticks */
 	bool is_full;	       /* there were no more threads to be had */
 };
 
-/* Threads that work on a request. */
-struct working {
-	unsigned all;
-	/* For so long that no reader of theirs can be about to ask again. */
-	unsigned for_long;
-	unsigned stuck; /* they wait for a source */
-};
-
-static struct working count_working(struct rfs_loop *loop)
-{
-	int64_t since, now = now_ns();
-	struct working n = { 0 };
-
-	for (size_t i = 0; i < THREADS_MAX; i++) {
-		since = atomic_load_explicit(&loop->members[i].since,
-					     memory_order_relaxed);
-		n.all += since != 0;
-		n.for_long += since && now - since > LONG_NS;
-		n.stuck += since && now - since > STUCK_NS;
-	}
-	return n;
-}
-
 /* What it sees now. */
 struct look {
 	unsigned long takes, sleepy;
-	struct working working;
+	unsigned working; /* threads that work on a request */
+	/* Of them for so long that no reader of theirs can be about to ask again. */
+	unsigned for_long;
+	unsigned stuck; /* they wait for a source */
 	unsigned wanted;
 	unsigned able;	    /* of them, those that are not stuck */
 	bool is_queue_long; /* a request waited behind another since */
@@ -524,18 +493,33 @@ struct look {
 		     * processors are slow, too. */
 };
 
+static void look_at_members(struct rfs_loop *loop, struct look *l)
+{
+	int64_t since, now = now_ns();
+
+	for (size_t i = 0; i < THREADS_MAX; i++) {
+		struct member *m = &loop->members[i];
+
+		since = atomic_load_explicit(&m->since, memory_order_relaxed);
+		l->working += since != 0;
+		l->for_long += since && now - since > LONG_NS;
+		l->stuck += since && now - since > STUCK_NS;
+		l->takes += atomic_load(&m->takes);
+		/* Of requests that are over: who sleeps for long is stuck. */
+		l->sleepy += atomic_load(&m->sleepy);
+	}
+}
+
 static struct look look_at(struct rfs_loop *loop, const struct sight *s)
 {
 	struct look l = {
-		.takes = count_takes(loop),
-		.sleepy = count_sleepy(loop),
-		.working = count_working(loop),
 		.wanted = atomic_load(&loop->wanted),
 		.is_queue_long = atomic_exchange(&loop->queue, QUEUE_ASKED) ==
 				 QUEUE_LONG,
 	};
 
-	l.able = l.wanted > l.working.stuck ? l.wanted - l.working.stuck : 0;
+	look_at_members(loop, &l);
+	l.able = l.wanted > l.stuck ? l.wanted - l.stuck : 0;
 	l.waits = (l.sleepy - s->sleepy) * TAKES_A_SLEEP >= l.takes - s->takes;
 	return l;
 }
@@ -556,7 +540,7 @@ static bool is_short_of_threads(struct rfs_loop *loop, struct sight *s,
 	if (!l->able || (was_crowded && l->is_queue_long))
 		return true;
 	/* None of them is about to take the one that waits. */
-	return l->working.for_long >= l->wanted && is_one_waiting(loop);
+	return l->for_long >= l->wanted && is_one_waiting(loop);
 }
 
 /* Of those that are not stuck as many stay as there are to be at the least, and as
@@ -566,9 +550,9 @@ static void see_to_spare(struct rfs_loop *loop, struct sight *s,
 {
 	bool in_vain = l->able > loop->processors && s->is_crowded && !l->waits;
 
-	if (l->working.all > s->peak)
-		s->peak = l->working.all;
-	if (l->able > s->least && (s->peak < l->wanted || in_vain)) {
+	if (l->working > s->peak)
+		s->peak = l->working;
+	if (l->able > s->trial.least && (s->peak < l->wanted || in_vain)) {
 		if (++s->spare < SPARE_TICKS)
 			return;
 		atomic_fetch_sub(&loop->wanted, 1);
@@ -580,12 +564,12 @@ static void see_to_spare(struct rfs_loop *loop, struct sight *s,
 static void try_two(struct rfs_loop *loop, struct sight *s, struct look *l)
 {
 	bool one_by_one =
-		loop->processors > 1 && !l->working.stuck && !l->is_queue_long;
-	unsigned least = s->least;
+		loop->processors > 1 && !l->stuck && !l->is_queue_long;
+	unsigned before = s->trial.least, least;
 
-	s->least = rfs_trial_look(&s->trial, now_ns(), l->takes, l->wanted,
-				  one_by_one);
-	if (one_by_one && s->least < least && l->able == least)
+	least = rfs_trial_look(&s->trial, now_ns(), l->takes, l->wanted,
+			       one_by_one);
+	if (one_by_one && least < before && l->able == before)
 		l->able = l->wanted = atomic_fetch_sub(&loop->wanted, 1) - 1;
 }
 
@@ -601,10 +585,10 @@ static void see(struct rfs_loop *loop, struct sight *s)
 {
 	struct look l = look_at(loop, s);
 
-	atomic_store(&loop->stuck, l.working.stuck);
+	atomic_store(&loop->stuck, l.stuck);
 	s->is_full = false;
 	try_two(loop, s, &l);
-	if (is_short_of_threads(loop, s, &l) || l.able < s->least)
+	if (is_short_of_threads(loop, s, &l) || l.able < s->trial.least)
 		s->is_full = !add_taker(loop);
 	else
 		see_to_spare(loop, s, &l);

@@ -148,6 +148,12 @@ static bool hear_options(int fd)
 	       skip_option(fd);
 }
 
+static void say_all(int fd, const struct bytes *all)
+{
+	if (put(fd, all) && hear_options(fd))
+		answer_reads(fd);
+}
+
 static void talk_at_once(struct server *s, int fd)
 {
 	struct bytes all = { 0 };
@@ -155,8 +161,7 @@ static void talk_at_once(struct server *s, int fd)
 	(void)s;
 	add_greeting(&all);
 	add_export(&all);
-	if (put(fd, &all) && hear_options(fd))
-		answer_reads(fd);
+	say_all(fd, &all);
 }
 
 static void refuse_export(struct server *s, int fd)
@@ -166,8 +171,7 @@ static void refuse_export(struct server *s, int fd)
 	(void)s;
 	add_greeting(&all);
 	add_reply(&all, 7, UINT32_C(0x80000006), 0);
-	if (put(fd, &all) && hear_options(fd))
-		answer_reads(fd);
+	say_all(fd, &all);
 }
 
 /* The first guest is sent away as soon as all is well; the second is told that all
