@@ -3,14 +3,7 @@
  * A thread is taking (it looks for a request, or sleeps until there is one),
  * working (it has one), or parked (nobody needs it).  'wanted' threads may take;
  * who is done with a request and finds more than that parks.
- *
- * The caller's thread looks on.  Each millisecond in which requests come it sees
- * whether any thread was at leisure; if none was and requests wait for each other,
- * another one is woken or made.
- * Whether that is because a source hangs or because there is much to do makes a
- * difference in one thing only: who waits for a processor is not helped by more
- * threads than there are processors.  In quiet times it sleeps, and is woken by
- * whoever takes a request then.
+ * The caller's thread looks on (loop_onlooker.c) and says how many are wanted.
  */
 #include "fs/loop.h"
 
@@ -25,92 +18,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "fs/loop_trial.h"
+#include "fs/loop_parts.h"
 #include "fs/thread.h"
 
-/* A source that hangs holds a thread up for its deadline. */
-#define THREADS_MAX 64
 /* How many stay when nothing needs them. */
 #define PARKED_MAX 8
 
-#define TICK_MS	     1
-#define TICK_FULL_MS 20 /* when there can be no more threads */
 /* Looking for the next request: a wake-up costs about as much. */
 #define SPIN_NS INT64_C(60000)
-/* After so many ticks with threads to spare one of them parks. */
-#define SPARE_TICKS 16
-/* After so many without a request the onlooker sleeps. */
-#define QUIET_TICKS 8
-/* Of so many requests one at the least makes its thread sleep, if sources are what
- * threads wait for. */
-#define TAKES_A_SLEEP 8
-/* While a request takes so long a thread more can be woken for the next one. */
-#define LONG_NS INT64_C(40000)
-/* Who works on one request for so long waits for a source, or has much to do that
- * others are not to wait for. */
-#define STUCK_NS INT64_C(3000000)
 /* How often it is seen at the end whether all is answered. */
 #define DRAIN_MS 5
-
-/* Whether a request waits behind the one that is taken: the onlooker asks, and
- * whoever takes a request next tells.  That one waits when the onlooker looks says
- * less: a thread may be about to take it. */
-enum queue { QUEUE_UNKNOWN, QUEUE_ASKED, QUEUE_LONG };
-
-enum member_state { MEMBER_NONE, MEMBER_RUNS, MEMBER_ENDED };
-
-/* What is written at each request has a line of the cache for itself: two threads
- * on two processors would take it from each other each time. */
-#define LINE 64
-
-struct member {
-	alignas(LINE) _Atomic int64_t since; /* when it took what it works on,
-					      * or 0 */
-	atomic_ulong takes;		     /* requests */
-	atomic_ulong sleepy; /* of them, those over which it went to sleep */
-	struct rfs_loop *loop;
-	pthread_t thread;
-	enum member_state state; /* with the loop's lock */
-};
-
-struct rfs_loop {
-	struct fuse_session *se;
-	unsigned processors;
-	int end_fd;  /* readable when the threads are to end */
-	int kick_fd; /* wakes the onlooker */
-	struct member members[THREADS_MAX];
-
-	alignas(LINE) atomic_uint leisure; /* threads that found no request, and
-					    * wait */
-	atomic_ulong rests;		   /* how often a thread found none */
-	atomic_flag looks;		   /* one thread at the most spins */
-
-	alignas(LINE) atomic_uint active; /* threads that are not parked */
-	atomic_uint wanted;		  /* of them */
-	atomic_uint stuck;   /* threads that wait for a source, as last seen */
-	atomic_int queue;    /* of requests, an enum queue */
-	atomic_bool is_told; /* to end */
-	atomic_bool ends;    /* it does */
-	_Atomic int64_t ended; /* since when */
-	atomic_bool sleeps;    /* the onlooker */
-	atomic_int failure;
-
-	pthread_mutex_t lock; /* guards all below, and the members' states */
-	pthread_cond_t unparked;
-	unsigned nmembers, parked, permits;
-};
-
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 static void kick(struct rfs_loop *loop)
 {
@@ -136,7 +55,7 @@ static bool is_drained(struct rfs_loop *loop)
 
 	if (!atomic_load(&loop->ends))
 		return false;
-	for (size_t i = 0; i < THREADS_MAX; i++) {
+	for (size_t i = 0; i < RFS_LOOP_THREADS_MAX; i++) {
 		since = atomic_load(&loop->members[i].since);
 		if (since && since <= ended)
 			return false;
@@ -146,18 +65,6 @@ static bool is_drained(struct rfs_loop *loop)
 
 static _Thread_local const struct fuse_in_header *answering;
 static _Thread_local bool yields;
-
-/* How often this thread went to sleep so far. */
-static unsigned long count_sleeps(void)
-{
-	struct rusage use;
-
-	getrusage(RUSAGE_THREAD, &use);
-	return (unsigned long)use.ru_nvcsw;
-}
-
-/* That count, when it last began to work after a sleep. */
-static _Thread_local unsigned long sleeps_before;
 
 void rfs_loop_yield(void)
 {
@@ -188,13 +95,14 @@ static int take_now(struct rfs_loop *loop, struct fuse_buf *buf)
 /* Looks for a request without sleeping.  Others that could run go first. */
 static int look(struct rfs_loop *loop, struct fuse_buf *buf)
 {
-	int64_t until = now_ns() + SPIN_NS;
+	int64_t until = rfs_loop_now() + SPIN_NS;
 	int r;
 
 	do {
 		sched_yield();
 		r = take_now(loop, buf);
-	} while (r == -EAGAIN && now_ns() < until && !atomic_load(&loop->ends));
+	} while (r == -EAGAIN && rfs_loop_now() < until &&
+		 !atomic_load(&loop->ends));
 	return r;
 }
 
@@ -232,35 +140,13 @@ static int wait_for_one(struct rfs_loop *loop, struct fuse_buf *buf, bool spins)
 		r = look(loop, buf);
 		atomic_flag_clear(&loop->looks);
 	}
-	while (r == -EAGAIN && !is_spare(loop)) {
+	while (r == -EAGAIN && !is_spare(loop))
 		r = sleep_for_one(loop, buf);
-		sleeps_before = count_sleeps();
-	}
 	atomic_fetch_sub(&loop->leisure, 1);
 	return r;
 }
 
-/* Requests that were taken, ever. */
-static unsigned long count_takes(struct rfs_loop *loop)
-{
-	unsigned long n = 0;
-
-	for (size_t i = 0; i < THREADS_MAX; i++)
-		n += atomic_load(&loop->members[i].takes);
-	return n;
-}
-
-/* After a request that took long. */
-static void note_sleep(struct member *m)
-{
-	unsigned long now = count_sleeps();
-
-	if (now != sleeps_before)
-		atomic_fetch_add_explicit(&m->sleepy, 1, memory_order_relaxed);
-	sleeps_before = now;
-}
-
-static void note_take(struct member *m)
+static void note_take(struct rfs_loop_member *m)
 {
 	struct rfs_loop *loop = m->loop;
 
@@ -277,11 +163,11 @@ static void note_take(struct member *m)
 /* Threads that found no place to park. */
 static void join_ended(struct rfs_loop *loop)
 {
-	for (size_t i = 0; i < THREADS_MAX; i++) {
-		if (loop->members[i].state != MEMBER_ENDED)
+	for (size_t i = 0; i < RFS_LOOP_THREADS_MAX; i++) {
+		if (loop->members[i].state != RFS_LOOP_ENDED)
 			continue;
 		pthread_join(loop->members[i].thread, NULL);
-		loop->members[i].state = MEMBER_NONE;
+		loop->members[i].state = RFS_LOOP_NONE;
 		loop->nmembers--;
 	}
 }
@@ -289,23 +175,22 @@ static void join_ended(struct rfs_loop *loop)
 /* With the lock.  0 or an errno. */
 static int start_member(struct rfs_loop *loop)
 {
-	struct member *m = loop->members;
+	struct rfs_loop_member *m = loop->members;
 	int r;
 
-	while (m->state != MEMBER_NONE)
+	while (m->state != RFS_LOOP_NONE)
 		m++;
 	m->loop = loop;
-	m->state = MEMBER_RUNS;
+	m->state = RFS_LOOP_RUNS;
 	r = rfs_thread_start(&m->thread, member_main, m);
 	if (r == 0)
 		loop->nmembers++;
 	else
-		m->state = MEMBER_NONE;
+		m->state = RFS_LOOP_NONE;
 	return r;
 }
 
-/* One more that takes.  False: there can be no more. */
-static bool add_taker(struct rfs_loop *loop)
+bool rfs_loop_add_taker(struct rfs_loop *loop)
 {
 	bool added = false;
 
@@ -323,7 +208,7 @@ static bool add_taker(struct rfs_loop *loop)
 		loop->permits++;
 		pthread_cond_signal(&loop->unparked);
 		added = true;
-	} else if (loop->nmembers < THREADS_MAX) {
+	} else if (loop->nmembers < RFS_LOOP_THREADS_MAX) {
 		added = start_member(loop) == 0;
 	}
 	if (!added) {
@@ -334,7 +219,7 @@ static bool add_taker(struct rfs_loop *loop)
 	return added;
 }
 
-static bool is_one_waiting(struct rfs_loop *loop)
+bool rfs_loop_is_one_waiting(struct rfs_loop *loop)
 {
 	struct pollfd fd = { .fd = fuse_session_fd(loop->se),
 			     .events = POLLIN };
@@ -348,17 +233,18 @@ static bool is_help_needed(struct rfs_loop *loop)
 	return !atomic_load(&loop->leisure) &&
 	       atomic_load(&loop->wanted) <
 		       loop->processors + atomic_load(&loop->stuck) &&
-	       is_one_waiting(loop);
+	       rfs_loop_is_one_waiting(loop);
 }
 
 static void tell_queue(struct rfs_loop *loop)
 {
-	int asked = QUEUE_ASKED;
+	int asked = RFS_LOOP_QUEUE_ASKED;
 
 	if (atomic_load_explicit(&loop->queue, memory_order_relaxed) == asked)
 		atomic_compare_exchange_strong(
 			&loop->queue, &asked,
-			is_one_waiting(loop) ? QUEUE_LONG : QUEUE_UNKNOWN);
+			rfs_loop_is_one_waiting(loop) ? RFS_LOOP_QUEUE_LONG
+						      : RFS_LOOP_QUEUE_UNKNOWN);
 }
 
 /*
@@ -366,7 +252,7 @@ static void tell_queue(struct rfs_loop *loop)
  */
 
 /* Takes and answers until it is not needed (-EAGAIN), or to the end (0). */
-static int serve(struct member *m, struct fuse_buf *buf)
+static int serve(struct rfs_loop_member *m, struct fuse_buf *buf)
 {
 	struct rfs_loop *loop = m->loop;
 	int64_t answered = 0, gap = INT64_MAX, took = 0, taken;
@@ -381,21 +267,19 @@ static int serve(struct member *m, struct fuse_buf *buf)
 			r = wait_for_one(loop, buf, spins && gap < SPIN_NS);
 		if (r <= 0)
 			return r;
-		taken = now_ns();
+		taken = rfs_loop_now();
 		gap = taken - answered;
 		atomic_store_explicit(&m->since, taken, memory_order_relaxed);
 		note_take(m);
 		tell_queue(loop);
-		if (took > LONG_NS && is_help_needed(loop))
-			add_taker(loop);
+		if (took > RFS_LOOP_LONG_NS && is_help_needed(loop))
+			rfs_loop_add_taker(loop);
 		answering = buf->flags & FUSE_BUF_IS_FD ? NULL : buf->mem;
 		fuse_session_process_buf(loop->se, buf);
 		answering = NULL;
 		atomic_store_explicit(&m->since, 0, memory_order_relaxed);
-		answered = now_ns();
+		answered = rfs_loop_now();
 		took = answered - taken;
-		if (took > LONG_NS)
-			note_sleep(m);
 		if (yields)
 			sched_yield();
 		yields = false;
@@ -442,12 +326,16 @@ static bool leave_active(struct rfs_loop *loop)
 
 static void *member_main(void *data)
 {
-	struct member *m = data;
+	struct rfs_loop_member *m = data;
 	struct rfs_loop *loop = m->loop;
 	struct fuse_buf buf = { 0 };
+	clockid_t clock;
 	bool goes_on;
 	int r;
 
+	pthread_getcpuclockid(pthread_self(), &clock);
+	atomic_store(&m->clock, clock);
+	atomic_store(&m->tid, gettid());
 	do {
 		r = serve(m, &buf);
 		goes_on = r == -EAGAIN && (!leave_active(loop) || park(loop));
@@ -459,182 +347,9 @@ static void *member_main(void *data)
 		rfs_loop_stop(loop);
 	free(buf.mem);
 	pthread_mutex_lock(&loop->lock);
-	m->state = MEMBER_ENDED;
+	m->state = RFS_LOOP_ENDED;
 	pthread_mutex_unlock(&loop->lock);
 	return NULL;
-}
-
-/*
- * Looking on.
- */
-
-/* What the onlooker saw last. */
-struct sight {
-	unsigned long takes, sleepy, rests;
-	struct rfs_trial trial;
-	bool is_crowded;       /* no thread was at leisure */
-	unsigned peak;	       /* the most that worked at once of late */
-	unsigned spare, quiet; /* ticks */
-	bool is_full;	       /* there were no more threads to be had */
-};
-
-/* What it sees now. */
-struct look {
-	unsigned long takes, sleepy;
-	unsigned working; /* threads that work on a request */
-	/* Of them for so long that no reader of theirs can be about to ask again. */
-	unsigned for_long;
-	unsigned stuck; /* they wait for a source */
-	unsigned wanted;
-	unsigned able;	    /* of them, those that are not stuck */
-	bool is_queue_long; /* a request waited behind another since */
-	bool waits; /* threads go to sleep over what they took: for sources.  How
-		     * long that takes says nothing of it, as many threads on few
-		     * processors are slow, too. */
-};
-
-static void look_at_members(struct rfs_loop *loop, struct look *l)
-{
-	int64_t since, now = now_ns();
-
-	for (size_t i = 0; i < THREADS_MAX; i++) {
-		struct member *m = &loop->members[i];
-
-		since = atomic_load_explicit(&m->since, memory_order_relaxed);
-		l->working += since != 0;
-		l->for_long += since && now - since > LONG_NS;
-		l->stuck += since && now - since > STUCK_NS;
-		l->takes += atomic_load(&m->takes);
-		/* Of requests that are over: who sleeps for long is stuck. */
-		l->sleepy += atomic_load(&m->sleepy);
-	}
-}
-
-static struct look look_at(struct rfs_loop *loop, const struct sight *s)
-{
-	struct look l = {
-		.wanted = atomic_load(&loop->wanted),
-		.is_queue_long = atomic_exchange(&loop->queue, QUEUE_ASKED) ==
-				 QUEUE_LONG,
-	};
-
-	look_at_members(loop, &l);
-	l.able = l.wanted > l.stuck ? l.wanted - l.stuck : 0;
-	l.waits = (l.sleepy - s->sleepy) * TAKES_A_SLEEP >= l.takes - s->takes;
-	return l;
-}
-
-/* No thread was at leisure since the last look, nor is now, and requests wait for each
- * other: a reader that takes turns with its thread on one processor leaves it no
- * leisure, but needs no other, which the kernel would wake for each request. */
-static bool is_short_of_threads(struct rfs_loop *loop, struct sight *s,
-				const struct look *l)
-{
-	bool was_crowded = s->is_crowded;
-
-	s->is_crowded = !atomic_load(&loop->leisure) &&
-			atomic_load(&loop->rests) == s->rests;
-	if (!s->is_crowded || (l->able >= loop->processors && !l->waits))
-		return false;
-	/* Where all wait for a source, the next request finds a thread there. */
-	if (!l->able || (was_crowded && l->is_queue_long))
-		return true;
-	/* None of them is about to take the one that waits. */
-	return l->for_long >= l->wanted && is_one_waiting(loop);
-}
-
-/* Of those that are not stuck as many stay as there are to be at the least, and as
- * were seen to work at once of late; but who only waits for a processor is no use. */
-static void see_to_spare(struct rfs_loop *loop, struct sight *s,
-			 const struct look *l)
-{
-	bool in_vain = l->able > loop->processors && s->is_crowded && !l->waits;
-
-	if (l->working > s->peak)
-		s->peak = l->working;
-	if (l->able > s->trial.least && (s->peak < l->wanted || in_vain)) {
-		if (++s->spare < SPARE_TICKS)
-			return;
-		atomic_fetch_sub(&loop->wanted, 1);
-	}
-	s->spare = s->peak = 0;
-}
-
-/* A second thread that was tried goes at once. */
-static void try_two(struct rfs_loop *loop, struct sight *s, struct look *l)
-{
-	bool one_by_one =
-		loop->processors > 1 && !l->stuck && !l->is_queue_long;
-	unsigned before = s->trial.least, least;
-
-	least = rfs_trial_look(&s->trial, now_ns(), l->takes, l->wanted,
-			       one_by_one);
-	if (one_by_one && least < before && l->able == before)
-		l->able = l->wanted = atomic_fetch_sub(&loop->wanted, 1) - 1;
-}
-
-static void remember(struct rfs_loop *loop, struct sight *s,
-		     const struct look *l)
-{
-	s->takes = l->takes;
-	s->sleepy = l->sleepy;
-	s->rests = atomic_load(&loop->rests);
-}
-
-static void see(struct rfs_loop *loop, struct sight *s)
-{
-	struct look l = look_at(loop, s);
-
-	atomic_store(&loop->stuck, l.stuck);
-	s->is_full = false;
-	try_two(loop, s, &l);
-	if (is_short_of_threads(loop, s, &l) || l.able < s->trial.least)
-		s->is_full = !add_taker(loop);
-	else
-		see_to_spare(loop, s, &l);
-	s->quiet = l.takes == s->takes && atomic_load(&loop->leisure)
-			   ? s->quiet + 1
-			   : 0;
-	remember(loop, s, &l);
-}
-
-/* Whether the onlooker may sleep until someone takes a request: nobody took one
- * of late, and somebody is there to take it. */
-static bool may_sleep(struct rfs_loop *loop, const struct sight *s)
-{
-	if (s->quiet < QUIET_TICKS)
-		return false;
-	atomic_store(&loop->sleeps, true);
-	if (count_takes(loop) == s->takes && atomic_load(&loop->leisure))
-		return true;
-	atomic_store(&loop->sleeps, false);
-	return false;
-}
-
-static void look_on(struct rfs_loop *loop)
-{
-	struct pollfd kicked = { .fd = loop->kick_fd, .events = POLLIN };
-	struct sight s = { 0 };
-	struct look l;
-	eventfd_t count;
-	int tick, r;
-
-	while (!atomic_load(&loop->is_told)) {
-		tick = s.is_full ? TICK_FULL_MS : TICK_MS;
-		r = poll(&kicked, 1, may_sleep(loop, &s) ? -1 : tick);
-		atomic_store(&loop->sleeps, false);
-		if (r == 0) {
-			see(loop, &s);
-			continue;
-		}
-		/* Woken: a millisecond begins. */
-		s.quiet = 0;
-		s.is_crowded = false;
-		if (r > 0)
-			eventfd_read(loop->kick_fd, &count);
-		l = look_at(loop, &s);
-		remember(loop, &s, &l);
-	}
 }
 
 /* From now on no thread begins, and those that are there end when all that was
@@ -642,8 +357,8 @@ static void look_on(struct rfs_loop *loop)
 static void begin_end(struct rfs_loop *loop)
 {
 	if (!atomic_load(&loop->leisure))
-		add_taker(loop); /* someone must serve meanwhile */
-	atomic_store(&loop->ended, now_ns());
+		rfs_loop_add_taker(loop); /* someone must serve meanwhile */
+	atomic_store(&loop->ended, rfs_loop_now());
 	atomic_store(&loop->ends, true);
 	eventfd_write(loop->end_fd, 1);
 	pthread_mutex_lock(&loop->lock);
@@ -656,9 +371,9 @@ static void join_all(struct rfs_loop *loop)
 {
 	bool is_there;
 
-	for (size_t i = 0; i < THREADS_MAX; i++) {
+	for (size_t i = 0; i < RFS_LOOP_THREADS_MAX; i++) {
 		pthread_mutex_lock(&loop->lock);
-		is_there = loop->members[i].state != MEMBER_NONE;
+		is_there = loop->members[i].state != RFS_LOOP_NONE;
 		pthread_mutex_unlock(&loop->lock);
 		if (is_there)
 			pthread_join(loop->members[i].thread, NULL);
@@ -677,10 +392,10 @@ static unsigned count_processors(void)
 int rfs_loop_run(struct rfs_loop *loop, void (*on_end)(void *), void *data,
 		 struct rfs_error *err)
 {
-	bool started = add_taker(loop);
+	bool started = rfs_loop_add_taker(loop);
 
 	if (started)
-		look_on(loop);
+		rfs_loop_look_on(loop);
 	if (on_end)
 		on_end(data);
 	begin_end(loop);

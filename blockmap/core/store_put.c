@@ -146,17 +146,26 @@ static void *sync_behind(void *data)
 	return NULL;
 }
 
+static bool is_sync_due(struct rfs_store *s)
+{
+	return atomic_load(&s->waiting_bytes) >=
+		       atomic_load(&s->sync_at_bytes) ||
+	       atomic_load(&s->waiting_pieces) >=
+		       atomic_load(&s->sync_at_pieces);
+}
+
 /* A thread for as long as one sync takes: a put is somebody's read and does not
  * wait for it.  Without a thread the next sync does it all. */
 static void begin_sync(struct rfs_store *s)
 {
 	sigset_t all, old;
 
-	if (atomic_load(&s->behind_runs))
+	if (!is_sync_due(s) || atomic_load(&s->behind_runs))
 		return;
 	sigfillset(&all);
 	pthread_mutex_lock(&s->behind);
-	if (!atomic_load(&s->behind_runs)) {
+	/* One may have been done since the question. */
+	if (!atomic_load(&s->behind_runs) && is_sync_due(s)) {
 		if (s->behind_started)
 			pthread_join(s->behind_thread, NULL);
 		atomic_store(&s->behind_runs, true);
@@ -334,9 +343,7 @@ static int put_part(struct rfs_store *s, struct rfs_range range,
 	claim(s, &mine);
 	r = put_claimed(s, range, buf, err);
 	unclaim(s, &mine);
-	if (atomic_load(&s->waiting_bytes) >= atomic_load(&s->sync_at_bytes) ||
-	    atomic_load(&s->waiting_pieces) >= atomic_load(&s->sync_at_pieces))
-		begin_sync(s);
+	begin_sync(s);
 	return r;
 }
 

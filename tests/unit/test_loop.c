@@ -490,7 +490,7 @@ static void test_work_has_a_thread_for_each_processor(void **state)
 	assert_true(wait_held(MANY));
 	let_go();
 	join_readers(threads, got, MANY);
-	for (int i = 0; i < 3 && part > 0.9; i++) {
+	for (int i = 0; i < 5 && part > 0.9; i++) {
 		part = read_busy(8 * processors, processors);
 		if (fs.most_busy <= few)
 			return;

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+/*
+ * Each millisecond in which requests come it is seen whether any thread was at
+ * leisure; if none was and requests wait for each other, another one is woken or made.
+ * Whether that is because a source hangs or because there is much to do makes a
+ * difference in one thing only: who waits for a processor is not helped by more
+ * threads than there are processors.  In quiet times the onlooker sleeps, and is woken
+ * by whoever takes a request then.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "fs/loop.h"
+#include "fs/loop_parts.h"
+#include "fs/loop_trial.h"
+
+#define TICK_MS	     1
+#define TICK_FULL_MS 20 /* when there can be no more threads */
+/* After so many ticks with threads to spare one of them parks. */
+#define SPARE_TICKS 16
+/* A tick in which all the processors were wanted by more threads counts for so many. */
+#define IN_VAIN 4
+/* After so many without a request the onlooker sleeps. */
+#define QUIET_TICKS 8
+/* Over how many ticks it is averaged how many threads could run. */
+#define RUNNABLE_TICKS 8
+/* Who sleeps over one request after so long, at two looks, waits for a source; who had
+ * the processor for so long has much to do that others are not to wait for. */
+#define STUCK_NS INT64_C(2000000)
+
+/* Requests that were taken, ever. */
+static unsigned long count_takes(struct rfs_loop *loop)
+{
+	unsigned long n = 0;
+
+	for (size_t i = 0; i < RFS_LOOP_THREADS_MAX; i++)
+		n += atomic_load(&loop->members[i].takes);
+	return n;
+}
+
+/* A request that a thread works on for long. */
+struct long_one {
+	int64_t since;	 /* when it was taken */
+	int64_t cpu_ns;	 /* that the thread had when it was seen first */
+	unsigned asleep; /* looks in a row at which it slept */
+	bool is_stuck;
+};
+
+/* What the onlooker saw last. */
+struct sight {
+	unsigned long takes, rests;
+	struct rfs_trial trial;
+	bool is_crowded; /* no thread was at leisure */
+	double runnable; /* threads that work and do not sleep, averaged */
+	unsigned peak;	 /* the most that worked at once of late */
+	unsigned spare, quiet; /* ticks */
+	bool is_full;	       /* there were no more threads to be had */
+	struct long_one long_ones[RFS_LOOP_THREADS_MAX]; /* by member */
+};
+
+/* What it sees now. */
+struct look {
+	unsigned long takes;
+	unsigned working; /* threads that work on a request */
+	/* Of them for so long that no reader of theirs can be about to ask again. */
+	unsigned for_long;
+	unsigned stuck; /* they wait for a source, or have much to do */
+	unsigned wanted;
+	unsigned able;	    /* of them, those that are not stuck */
+	bool is_queue_long; /* a request waited behind another since */
+};
+
+/* Whether a thread of ours sleeps, as against running or waiting for a processor;
+ * also true if that cannot be told.  Source: proc(5), /proc/PID/stat. */
+static bool sleeps(pid_t tid)
+{
+	char path[64], text[128];
+	ssize_t n = -1;
+	char *state;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	text[n > 0 ? n : 0] = 0;
+	/* Behind the name, which may hold anything. */
+	state = strrchr(text, ')');
+	return !state || strncmp(state, ") R", 3) != 0;
+}
+
+/* What 'm' works on since then takes long.  Once stuck it is so to the end: what comes
+ * after the sleep may be another. */
+static bool is_stuck(struct rfs_loop_member *m, int64_t since,
+		     struct long_one *seen)
+{
+	int64_t cpu_ns;
+
+	if (seen->since == since && seen->is_stuck)
+		return true;
+	cpu_ns = rfs_loop_ns(atomic_load(&m->clock));
+	if (seen->since != since)
+		*seen = (struct long_one){ .since = since, .cpu_ns = cpu_ns };
+	seen->asleep = sleeps(atomic_load(&m->tid)) ? seen->asleep + 1 : 0;
+	seen->is_stuck = seen->asleep == 2 || cpu_ns - seen->cpu_ns > STUCK_NS;
+	return seen->is_stuck;
+}
+
+static void look_at_members(struct rfs_loop *loop, struct sight *s,
+			    struct look *l)
+{
+	int64_t since, now = rfs_loop_now();
+
+	for (size_t i = 0; i < RFS_LOOP_THREADS_MAX; i++) {
+		struct rfs_loop_member *m = &loop->members[i];
+
+		since = atomic_load_explicit(&m->since, memory_order_relaxed);
+		l->working += since != 0;
+		l->for_long += since && now - since > RFS_LOOP_LONG_NS;
+		l->stuck += since && now - since > STUCK_NS &&
+			    is_stuck(m, since, &s->long_ones[i]);
+		l->takes += atomic_load(&m->takes);
+	}
+}
+
+static struct look look_at(struct rfs_loop *loop, struct sight *s)
+{
+	struct look l = {
+		.wanted = atomic_load(&loop->wanted),
+		.is_queue_long =
+			atomic_exchange(&loop->queue, RFS_LOOP_QUEUE_ASKED) ==
+			RFS_LOOP_QUEUE_LONG,
+	};
+
+	look_at_members(loop, s, &l);
+	l.able = l.wanted > l.stuck ? l.wanted - l.stuck : 0;
+	return l;
+}
+
+/* How many of the threads run or wait for a processor: as long as those are no fewer than
+ * there are processors, more threads are no use.  How long requests take says nothing of
+ * it, as many threads on few processors are slow, too; nor does how often they sleep, as
+ * they do for each other's locks while who holds one waits for a processor. */
+static void average_runnable(struct rfs_loop *loop, struct sight *s,
+			     const struct look *l)
+{
+	unsigned n = 0;
+
+	if (!s->is_crowded || l->able < loop->processors) {
+		s->runnable = loop->processors;
+		return;
+	}
+	for (size_t i = 0; i < RFS_LOOP_THREADS_MAX; i++)
+		if (atomic_load(&loop->members[i].since))
+			n += !sleeps(atomic_load(&loop->members[i].tid));
+	s->runnable += (n - s->runnable) / RUNNABLE_TICKS;
+}
+
+/* No thread was at leisure since the last look, nor is now, and requests wait for each
+ * other: a reader that takes turns with its thread on one processor leaves it no
+ * leisure, but needs no other, which the kernel would wake for each request. */
+static bool is_short_of_threads(struct rfs_loop *loop, struct sight *s,
+				const struct look *l)
+{
+	bool was_crowded = s->is_crowded;
+
+	s->is_crowded = !atomic_load(&loop->leisure) &&
+			atomic_load(&loop->rests) == s->rests;
+	average_runnable(loop, s, l);
+	if (!s->is_crowded || (l->able >= loop->processors &&
+			       s->runnable > loop->processors - 0.5))
+		return false;
+	/* Where all wait for a source, the next request finds a thread there. */
+	if (!l->able || (was_crowded && l->is_queue_long))
+		return true;
+	/* None of them is about to take the one that waits. */
+	return l->for_long >= l->wanted && rfs_loop_is_one_waiting(loop);
+}
+
+/* Of those that are not stuck as many stay as there are to be at the least, and as
+ * were seen to work at once of late; but who only waits for a processor is no use. */
+static void see_to_spare(struct rfs_loop *loop, struct sight *s,
+			 const struct look *l)
+{
+	bool in_vain = l->able > loop->processors &&
+		       s->runnable > loop->processors + 0.5;
+
+	if (l->working > s->peak)
+		s->peak = l->working;
+	if (l->able > s->trial.least && (s->peak < l->wanted || in_vain)) {
+		s->spare += in_vain ? IN_VAIN : 1;
+		if (s->spare < SPARE_TICKS)
+			return;
+		atomic_fetch_sub(&loop->wanted, 1);
+	}
+	s->spare = s->peak = 0;
+}
+
+/* A second thread that was tried goes at once. */
+static void try_two(struct rfs_loop *loop, struct sight *s, struct look *l)
+{
+	bool one_by_one =
+		loop->processors > 1 && !l->stuck && !l->is_queue_long;
+	unsigned before = s->trial.least, least;
+
+	least = rfs_trial_look(&s->trial, rfs_loop_now(), l->takes, l->wanted,
+			       one_by_one);
+	if (one_by_one && least < before && l->able == before)
+		l->able = l->wanted = atomic_fetch_sub(&loop->wanted, 1) - 1;
+}
+
+static void remember(struct rfs_loop *loop, struct sight *s,
+		     const struct look *l)
+{
+	s->takes = l->takes;
+	s->rests = atomic_load(&loop->rests);
+}
+
+static void see(struct rfs_loop *loop, struct sight *s)
+{
+	struct look l = look_at(loop, s);
+
+	atomic_store(&loop->stuck, l.stuck);
+	s->is_full = false;
+	try_two(loop, s, &l);
+	if (is_short_of_threads(loop, s, &l) || l.able < s->trial.least)
+		s->is_full = !rfs_loop_add_taker(loop);
+	else
+		see_to_spare(loop, s, &l);
+	s->quiet = l.takes == s->takes && atomic_load(&loop->leisure)
+			   ? s->quiet + 1
+			   : 0;
+	remember(loop, s, &l);
+}
+
+/* Whether the onlooker may sleep until someone takes a request: nobody took one
+ * of late, and somebody is there to take it. */
+static bool may_sleep(struct rfs_loop *loop, const struct sight *s)
+{
+	if (s->quiet < QUIET_TICKS)
+		return false;
+	atomic_store(&loop->sleeps, true);
+	if (count_takes(loop) == s->takes && atomic_load(&loop->leisure))
+		return true;
+	atomic_store(&loop->sleeps, false);
+	return false;
+}
+
+void rfs_loop_look_on(struct rfs_loop *loop)
+{
+	struct pollfd kicked = { .fd = loop->kick_fd, .events = POLLIN };
+	struct sight s = { 0 };
+	struct look l;
+	eventfd_t count;
+	int tick, r;
+
+	while (!atomic_load(&loop->is_told)) {
+		tick = s.is_full ? TICK_FULL_MS : TICK_MS;
+		r = poll(&kicked, 1, may_sleep(loop, &s) ? -1 : tick);
+		atomic_store(&loop->sleeps, false);
+		if (r == 0) {
+			see(loop, &s);
+			continue;
+		}
+		/* Woken: a millisecond begins. */
+		s.quiet = 0;
+		s.is_crowded = false;
+		if (r > 0)
+			eventfd_read(loop->kick_fd, &count);
+		l = look_at(loop, &s);
+		remember(loop, &s, &l);
+	}
+}
