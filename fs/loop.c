@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -20,6 +21,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "fs/loop_beside.h"
 #include "fs/loop_parts.h"
 #include "fs/thread.h"
 
@@ -64,11 +66,18 @@ static bool is_drained(struct rfs_loop *loop)
 }
 
 static _Thread_local const struct fuse_in_header *answering;
+static _Thread_local struct rfs_loop_member *me;
 static _Thread_local bool yields;
 
 void rfs_loop_yield(void)
 {
 	yields = true;
+}
+
+void rfs_loop_answers(void)
+{
+	if (me && atomic_load_explicit(&me->loop->beside, memory_order_relaxed))
+		rfs_loop_give_way(me);
 }
 
 const struct fuse_in_header *rfs_loop_request(void)
@@ -140,10 +149,20 @@ static int wait_for_one(struct rfs_loop *loop, struct fuse_buf *buf, bool spins)
 		r = look(loop, buf);
 		atomic_flag_clear(&loop->looks);
 	}
+	rfs_loop_stop_giving_way(me);
 	while (r == -EAGAIN && !is_spare(loop))
 		r = sleep_for_one(loop, buf);
 	atomic_fetch_sub(&loop->leisure, 1);
 	return r;
+}
+
+/* Requests of one reader alone are served one by one. */
+static void note_reader(struct rfs_loop_member *m, pid_t reader)
+{
+	if (reader == m->reader)
+		return;
+	m->reader = reader;
+	atomic_fetch_add_explicit(&m->readers, 1, memory_order_relaxed);
 }
 
 static void note_take(struct rfs_loop_member *m)
@@ -267,6 +286,7 @@ static int serve(struct rfs_loop_member *m, struct fuse_buf *buf)
 			r = wait_for_one(loop, buf, spins && gap < SPIN_NS);
 		if (r <= 0)
 			return r;
+		rfs_loop_stop_giving_way(m);
 		taken = rfs_loop_now();
 		gap = taken - answered;
 		atomic_store_explicit(&m->since, taken, memory_order_relaxed);
@@ -275,6 +295,9 @@ static int serve(struct rfs_loop_member *m, struct fuse_buf *buf)
 		if (took > RFS_LOOP_LONG_NS && is_help_needed(loop))
 			rfs_loop_add_taker(loop);
 		answering = buf->flags & FUSE_BUF_IS_FD ? NULL : buf->mem;
+		note_reader(m, answering ? (pid_t)answering->pid : 0);
+		if (atomic_load_explicit(&loop->beside, memory_order_relaxed))
+			rfs_loop_follow(m);
 		fuse_session_process_buf(loop->se, buf);
 		answering = NULL;
 		atomic_store_explicit(&m->since, 0, memory_order_relaxed);
@@ -334,10 +357,12 @@ static void *member_main(void *data)
 	int r;
 
 	pthread_getcpuclockid(pthread_self(), &clock);
+	me = m;
 	atomic_store(&m->clock, clock);
 	atomic_store(&m->tid, gettid());
 	do {
 		r = serve(m, &buf);
+		rfs_loop_stop_giving_way(m);
 		goes_on = r == -EAGAIN && (!leave_active(loop) || park(loop));
 	} while (goes_on);
 	if (r < 0 && r != -EAGAIN)

@@ -35,6 +35,10 @@ int rfs_loop_run(struct rfs_loop *loop, void (*on_end)(void *), void *data,
  * handler, also before it runs: then it ends at once. */
 void rfs_loop_stop(struct rfs_loop *loop);
 
+/* For a thread that has done what it was asked and is about to answer: who waits for the
+ * answer may run in its place from then on. */
+void rfs_loop_answers(void);
+
 /* The header of the request that this thread is answering, as the kernel sent it;
  * NULL outside of a loop. */
 struct fuse_in_header;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "fs/loop.h"
+#include "fs/loop_beside.h"
 #include "fs/loop_parts.h"
 #include "fs/loop_trial.h"
 
@@ -26,8 +27,12 @@
 #define IN_VAIN 4
 /* After so many without a request the onlooker sleeps. */
 #define QUIET_TICKS 8
-/* Over how many ticks it is averaged how many threads could run. */
-#define RUNNABLE_TICKS 8
+/* Who gives way in vain for so many does not get its processor. */
+#define STARVED_TICKS 2
+/* How many threads could run is asked each so many ticks, as the kernel takes some 5 us
+ * for each of them, and averaged over so many answers. */
+#define RUNNABLE_TICKS	 4
+#define RUNNABLE_ANSWERS 2
 /* Who sleeps over one request after so long, at two looks, waits for a source; who had
  * the processor for so long has much to do that others are not to wait for. */
 #define STUCK_NS INT64_C(2000000)
@@ -42,35 +47,39 @@ static unsigned long count_takes(struct rfs_loop *loop)
 	return n;
 }
 
-/* A request that a thread works on for long. */
-struct long_one {
-	int64_t since;	 /* when it was taken */
-	int64_t cpu_ns;	 /* that the thread had when it was seen first */
-	unsigned asleep; /* looks in a row at which it slept */
+/* What was seen of one thread. */
+struct member_sight {
+	unsigned long takes;
+	unsigned in_vain; /* looks in a row: it gives way, and takes nothing */
+	int64_t since;	  /* when it took what it works on for long */
+	int64_t cpu_ns;	  /* that it had when that was seen first */
+	unsigned asleep;  /* looks in a row since at which it slept */
 	bool is_stuck;
 };
 
 /* What the onlooker saw last. */
 struct sight {
-	unsigned long takes, rests;
+	unsigned long takes, rests, readers;
 	struct rfs_trial trial;
-	bool is_crowded; /* no thread was at leisure */
-	double runnable; /* threads that work and do not sleep, averaged */
-	unsigned peak;	 /* the most that worked at once of late */
+	bool is_crowded;  /* no thread was at leisure */
+	double runnable;  /* threads that work and do not sleep, averaged */
+	unsigned unasked; /* ticks since that was asked */
+	unsigned peak;	  /* the most that worked at once of late */
 	unsigned spare, quiet; /* ticks */
 	bool is_full;	       /* there were no more threads to be had */
-	struct long_one long_ones[RFS_LOOP_THREADS_MAX]; /* by member */
+	struct member_sight members[RFS_LOOP_THREADS_MAX];
 };
 
 /* What it sees now. */
 struct look {
-	unsigned long takes;
+	unsigned long takes, readers;
 	unsigned working; /* threads that work on a request */
 	/* Of them for so long that no reader of theirs can be about to ask again. */
 	unsigned for_long;
 	unsigned stuck; /* they wait for a source, or have much to do */
 	unsigned wanted;
 	unsigned able;	    /* of them, those that are not stuck */
+	bool is_starved;    /* one that gives way to its reader */
 	bool is_queue_long; /* a request waited behind another since */
 };
 
@@ -98,34 +107,58 @@ static bool sleeps(pid_t tid)
 /* What 'm' works on since then takes long.  Once stuck it is so to the end: what comes
  * after the sleep may be another. */
 static bool is_stuck(struct rfs_loop_member *m, int64_t since,
-		     struct long_one *seen)
+		     struct member_sight *seen)
 {
 	int64_t cpu_ns;
 
 	if (seen->since == since && seen->is_stuck)
 		return true;
 	cpu_ns = rfs_loop_ns(atomic_load(&m->clock));
-	if (seen->since != since)
-		*seen = (struct long_one){ .since = since, .cpu_ns = cpu_ns };
+	if (seen->since != since) {
+		seen->since = since;
+		seen->cpu_ns = cpu_ns;
+		seen->asleep = 0;
+	}
 	seen->asleep = sleeps(atomic_load(&m->tid)) ? seen->asleep + 1 : 0;
 	seen->is_stuck = seen->asleep == 2 || cpu_ns - seen->cpu_ns > STUCK_NS;
 	return seen->is_stuck;
+}
+
+/* Who gives way takes a request or sleeps within a tick, or others have its processor:
+ * it gives way no longer. */
+static bool is_starved(struct rfs_loop_member *m, unsigned long takes,
+		       struct member_sight *seen)
+{
+	bool in_vain = takes == seen->takes && atomic_load(&m->gives_way);
+
+	seen->in_vain = in_vain ? seen->in_vain + 1 : 0;
+	seen->takes = takes;
+	if (seen->in_vain < STARVED_TICKS)
+		return false;
+	seen->in_vain = 0;
+	rfs_loop_insist(m);
+	return true;
 }
 
 static void look_at_members(struct rfs_loop *loop, struct sight *s,
 			    struct look *l)
 {
 	int64_t since, now = rfs_loop_now();
+	unsigned long takes;
 
 	for (size_t i = 0; i < RFS_LOOP_THREADS_MAX; i++) {
 		struct rfs_loop_member *m = &loop->members[i];
+		struct member_sight *seen = &s->members[i];
 
 		since = atomic_load_explicit(&m->since, memory_order_relaxed);
 		l->working += since != 0;
 		l->for_long += since && now - since > RFS_LOOP_LONG_NS;
 		l->stuck += since && now - since > STUCK_NS &&
-			    is_stuck(m, since, &s->long_ones[i]);
-		l->takes += atomic_load(&m->takes);
+			    is_stuck(m, since, seen);
+		takes = atomic_load(&m->takes);
+		l->takes += takes;
+		l->readers += atomic_load(&m->readers);
+		l->is_starved |= is_starved(m, takes, seen);
 	}
 }
 
@@ -150,16 +183,22 @@ static struct look look_at(struct rfs_loop *loop, struct sight *s)
 static void average_runnable(struct rfs_loop *loop, struct sight *s,
 			     const struct look *l)
 {
-	unsigned n = 0;
+	unsigned asleep = 0, active = atomic_load(&loop->active);
 
 	if (!s->is_crowded || l->able < loop->processors) {
 		s->runnable = loop->processors;
+		s->unasked = 0;
 		return;
 	}
+	if (++s->unasked < RUNNABLE_TICKS)
+		return;
+	s->unasked = 0;
 	for (size_t i = 0; i < RFS_LOOP_THREADS_MAX; i++)
 		if (atomic_load(&loop->members[i].since))
-			n += !sleeps(atomic_load(&loop->members[i].tid));
-	s->runnable += (n - s->runnable) / RUNNABLE_TICKS;
+			asleep += sleeps(atomic_load(&loop->members[i].tid));
+	/* Nobody is at leisure: who does not work is about to take. */
+	active -= asleep < active ? asleep : active;
+	s->runnable += (active - s->runnable) / RUNNABLE_ANSWERS;
 }
 
 /* No thread was at leisure since the last look, nor is now, and requests wait for each
@@ -193,7 +232,8 @@ static void see_to_spare(struct rfs_loop *loop, struct sight *s,
 
 	if (l->working > s->peak)
 		s->peak = l->working;
-	if (l->able > s->trial.least && (s->peak < l->wanted || in_vain)) {
+	if (l->able > rfs_trial_least(&s->trial) &&
+	    (s->peak < l->wanted || in_vain)) {
 		s->spare += in_vain ? IN_VAIN : 1;
 		if (s->spare < SPARE_TICKS)
 			return;
@@ -203,22 +243,27 @@ static void see_to_spare(struct rfs_loop *loop, struct sight *s,
 }
 
 /* A second thread that was tried goes at once. */
-static void try_two(struct rfs_loop *loop, struct sight *s, struct look *l)
+static void try_ways(struct rfs_loop *loop, struct sight *s, struct look *l)
 {
-	bool one_by_one =
-		loop->processors > 1 && !l->stuck && !l->is_queue_long;
-	unsigned before = s->trial.least, least;
+	bool one_by_one = loop->processors > 1 && !l->stuck &&
+			  !l->is_queue_long && l->readers == s->readers;
+	unsigned before = rfs_trial_least(&s->trial);
+	enum rfs_trial_way way = rfs_trial_look(
+		&s->trial, rfs_loop_now(), l->takes, l->wanted, one_by_one);
 
-	least = rfs_trial_look(&s->trial, rfs_loop_now(), l->takes, l->wanted,
-			       one_by_one);
-	if (one_by_one && least < before && l->able == before)
+	if (one_by_one && rfs_trial_least(&s->trial) < before &&
+	    l->able == before)
 		l->able = l->wanted = atomic_fetch_sub(&loop->wanted, 1) - 1;
+	atomic_store(&loop->beside, way == RFS_TRIAL_BESIDE && l->wanted == 1);
+	if (atomic_load(&loop->beside))
+		rfs_loop_keep_away(loop);
 }
 
 static void remember(struct rfs_loop *loop, struct sight *s,
 		     const struct look *l)
 {
 	s->takes = l->takes;
+	s->readers = l->readers;
 	s->rests = atomic_load(&loop->rests);
 }
 
@@ -228,8 +273,11 @@ static void see(struct rfs_loop *loop, struct sight *s)
 
 	atomic_store(&loop->stuck, l.stuck);
 	s->is_full = false;
-	try_two(loop, s, &l);
-	if (is_short_of_threads(loop, s, &l) || l.able < s->trial.least)
+	if (l.is_starved && rfs_loop_is_one_waiting(loop))
+		rfs_trial_shun_beside(&s->trial);
+	try_ways(loop, s, &l);
+	if (is_short_of_threads(loop, s, &l) ||
+	    l.able < rfs_trial_least(&s->trial))
 		s->is_full = !rfs_loop_add_taker(loop);
 	else
 		see_to_spare(loop, s, &l);
@@ -252,10 +300,20 @@ static bool may_sleep(struct rfs_loop *loop, const struct sight *s)
 	return false;
 }
 
+/* At the end: nobody looks on from then on. */
+static void give_no_way(struct rfs_loop *loop)
+{
+	atomic_store(&loop->beside, false);
+	for (size_t i = 0; i < RFS_LOOP_THREADS_MAX; i++)
+		if (atomic_load(&loop->members[i].gives_way))
+			rfs_loop_insist(&loop->members[i]);
+}
+
 void rfs_loop_look_on(struct rfs_loop *loop)
 {
 	struct pollfd kicked = { .fd = loop->kick_fd, .events = POLLIN };
-	struct sight s = { 0 };
+	struct sight s = { .trial.can_be_beside = loop->processors > 1 &&
+						  rfs_loop_can_give_way() };
 	struct look l;
 	eventfd_t count;
 	int tick, r;
@@ -276,4 +334,5 @@ void rfs_loop_look_on(struct rfs_loop *loop)
 		l = look_at(loop, &s);
 		remember(loop, &s, &l);
 	}
+	give_no_way(loop);
 }

@@ -33,9 +33,13 @@ enum rfs_loop_member_state { RFS_LOOP_NONE, RFS_LOOP_RUNS, RFS_LOOP_ENDED };
 
 struct rfs_loop_member {
 	alignas(RFS_LOOP_LINE) _Atomic int64_t
-		since;	    /* when it took what it works on,
+		since;	       /* when it took what it works on,
 					      * or 0 */
-	atomic_ulong takes; /* requests */
+	atomic_ulong takes;    /* requests */
+	atomic_bool gives_way; /* it has the policy SCHED_IDLE */
+	unsigned followed;     /* its own: requests taken beside a reader */
+	pid_t reader;	       /* its own: whose request it took last, or 0 */
+	atomic_ulong readers;  /* how often that was another one */
 	_Atomic pid_t tid;
 	_Atomic clockid_t clock; /* of the processors' time that it had */
 	struct rfs_loop *loop;
@@ -56,9 +60,12 @@ struct rfs_loop {
 	atomic_ulong rests;	     /* how often a thread found none */
 	atomic_flag looks;	     /* one thread at the most spins */
 
-	alignas(RFS_LOOP_LINE)
-		atomic_uint active; /* threads that are not parked */
-	atomic_uint wanted;	    /* of them */
+	alignas(RFS_LOOP_LINE) atomic_int
+		together; /* the processor where both were last, if it is so */
+	atomic_bool
+		beside; /* the thread that is wanted is to be where its reader is */
+	atomic_uint active;  /* threads that are not parked */
+	atomic_uint wanted;  /* of them */
 	atomic_uint stuck;   /* threads that wait for a source, as last seen */
 	atomic_int queue;    /* of requests, an enum rfs_loop_queue */
 	atomic_bool is_told; /* to end */

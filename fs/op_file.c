@@ -4,6 +4,7 @@
 
 #include "fs/handle.h"
 #include "fs/log.h"
+#include "fs/loop.h"
 #include "fs/operations.h"
 #include "fs/pipe.h"
 
@@ -65,6 +66,7 @@ void rfs_op_read(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		fuse_reply_err(req, -r);
 		return;
 	}
+	rfs_loop_answers();
 	fuse_reply_buf(req, buf, len);
 }
 
@@ -99,6 +101,7 @@ void rfs_op_write(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		return;
 	}
 	h->image->mtime_ns = rfs_now_ns();
+	rfs_loop_answers();
 	fuse_reply_write(req, size);
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/cleanup.h"
 #include "fs/handle.h"
+#include "fs/loop.h"
 #include "fs/log.h"
 
 #define FILE_INO 2
@@ -123,10 +124,12 @@ static void op_read(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 	if (buf)
 		r = rfs_handle_read(&h, rfs_range((uint64_t)off, size), buf,
 				    &len, NULL);
-	if (r < 0)
+	if (r < 0) {
 		fuse_reply_err(req, -r);
-	else
-		fuse_reply_buf(req, buf, len);
+		return;
+	}
+	rfs_loop_answers();
+	fuse_reply_buf(req, buf, len);
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
@@ -141,6 +144,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino __attribute__((unused)),
 		refuse_write(req, r, &err);
 		return;
 	}
+	rfs_loop_answers();
 	fuse_reply_write(req, size);
 }
 

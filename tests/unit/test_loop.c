@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-/* The loop under a filesystem of four files: "fast" answers, "medium" does so after
- * it slept for a while, "busy" after it worked for one, and "slow" once it is let go. */
+/* The loop under a filesystem of five files: "fast" answers, "medium" does so after
+ * it slept for a while, "busy" after it worked for one, "slow" once it is let go, and
+ * "late" has its thread linger on. */
 #define FUSE_USE_VERSION 314
 #include "fs/loop.h"
 
@@ -12,6 +13,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -26,6 +28,8 @@
 
 #include <cmocka.h>
 
+#include "fs/loop_beside.h"
+
 #define SIZE	  4096
 #define FAST	  2
 #define SLOW	  3
@@ -33,6 +37,7 @@
 #define MEDIUM_US 700 /* less than the onlooker's tick */
 #define BUSY	  5
 #define BUSY_NS	  400000
+#define LATE	  6
 #define MANY	  32
 #define MORE	  80 /* than there are threads at the most */
 
@@ -44,6 +49,7 @@ static struct {
 	int result;
 	struct rfs_error err;
 	bool is_over;
+	int fast, late; /* open, or -1 */
 
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t changed;
@@ -51,6 +57,10 @@ static struct {
 	unsigned busy, most_busy; /* with "medium" or "busy" */
 	bool is_open;
 	unsigned ends; /* how often it was told of the end */
+
+	/* Answers of "fast" and "late" before which the thread gave way, requests that
+	 * one worked on which did, and who lingered: in the end no longer so. */
+	atomic_uint given_way, working_so, insisted, lingered;
 } fs = { .lock = PTHREAD_MUTEX_INITIALIZER,
 	 .changed = PTHREAD_COND_INITIALIZER };
 
@@ -69,6 +79,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		.ino = strcmp(name, "fast") == 0     ? FAST
 		       : strcmp(name, "medium") == 0 ? MEDIUM
 		       : strcmp(name, "busy") == 0   ? BUSY
+		       : strcmp(name, "late") == 0   ? LATE
 						     : SLOW,
 	};
 
@@ -121,6 +132,33 @@ static void take_a_while(fuse_ino_t ino)
 	pthread_mutex_unlock(&fs.lock);
 }
 
+static bool gives_way(void)
+{
+	return sched_getscheduler(0) == SCHED_IDLE;
+}
+
+static void linger(void)
+{
+	for (int i = 0; i < 5000 && gives_way(); i++)
+		usleep(1000);
+	fs.insisted += !gives_way();
+	fs.lingered++;
+}
+
+static void answer(fuse_req_t req, fuse_ino_t ino, const char *bytes,
+		   size_t size)
+{
+	bool way;
+
+	if (ino == FAST || ino == LATE)
+		rfs_loop_answers();
+	way = gives_way();
+	fs.given_way += way;
+	fuse_reply_buf(req, bytes, size);
+	if (way && ino == LATE)
+		linger();
+}
+
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
@@ -128,8 +166,10 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 
 	(void)fi;
 	(void)off;
+	fs.working_so += gives_way();
 	memset(bytes,
 	       ino == FAST     ? 'f'
+	       : ino == LATE   ? 'l'
 	       : ino == MEDIUM ? 'm'
 	       : ino == BUSY   ? 'b'
 			       : 's',
@@ -145,7 +185,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	}
 	fs.answered++;
 	pthread_mutex_unlock(&fs.lock);
-	fuse_reply_buf(req, bytes, size < SIZE ? size : SIZE);
+	answer(req, ino, bytes, size < SIZE ? size : SIZE);
 }
 
 static const struct fuse_lowlevel_ops operations = {
@@ -180,8 +220,10 @@ static int set_up(void **state)
 	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
 
 	(void)state;
+	fs.given_way = fs.working_so = fs.insisted = fs.lingered = 0;
 	fs.held = fs.answered = fs.ends = fs.busy = fs.most_busy = 0;
 	fs.is_open = fs.is_over = false;
+	fs.fast = fs.late = -1;
 	fs.err = (struct rfs_error)RFS_ERROR_INIT;
 	strcpy(fs.dir, "/tmp/rescuefs-loop.XXXXXX");
 	assert_non_null(mkdtemp(fs.dir));
@@ -214,6 +256,8 @@ static int tear_down(void **state)
 	if (!fs.se)
 		return 0;
 	let_go();
+	close(fs.fast); /* else it stays mounted */
+	close(fs.late);
 	umount2(fs.dir, MNT_DETACH);
 	pthread_join(fs.thread, NULL);
 	rfs_loop_free(fs.loop);
@@ -541,6 +585,51 @@ static void take_signal(int number)
 	rfs_loop_stop(fs.loop);
 }
 
+static int open_one(const char *name)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", fs.dir, name);
+	fd = open(path, O_RDONLY);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* Reads until the thread gave way once more, a minute at the most. */
+static bool read_until_given_way(void)
+{
+	unsigned before = fs.given_way;
+	time_t until = time(NULL) + 60;
+	char c;
+
+	while (fs.given_way == before && time(NULL) < until)
+		assert_int_equal(pread(fs.fast, &c, 1, 0), 1);
+	return fs.given_way != before;
+}
+
+/* A thread beside its reader gives way from its answer to the next request, and no
+ * longer; who cannot go on is no longer made to. */
+static void test_gives_way_between_requests(void **state)
+{
+	char c;
+
+	(void)state;
+	NEEDS_FUSE();
+	if (!rfs_loop_can_give_way() || count_processors() < 2)
+		skip();
+	fs.fast = open_one("fast");
+	fs.late = open_one("late");
+	for (int i = 0; i < 1000 && !fs.lingered; i++) {
+		assert_true(read_until_given_way());
+		assert_int_equal(pread(fs.late, &c, 1, 0), 1);
+		assert_int_equal(c, 'l');
+	}
+	assert_true(fs.lingered);
+	assert_int_equal(fs.insisted, fs.lingered);
+	assert_int_equal(fs.working_so, 0);
+}
+
 /* It sleeps, as it has nothing to do, when the signal comes. */
 static void test_ends_by_signal(void **state)
 {
@@ -613,6 +702,7 @@ int main(void)
 		TEST(test_four_readers),
 		TEST(test_work_has_a_thread_for_each_processor),
 		TEST(test_many_readers),
+		TEST(test_gives_way_between_requests),
 		TEST(test_ends_when_unmounted),
 		TEST(test_ends_by_signal),
 		TEST(test_stops_when_told),

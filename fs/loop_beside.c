@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "fs/loop_beside.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs/loop_parts.h"
+#include "fs/thread.h"
+
+/* How many requests later the reader may be elsewhere: to look costs about as much as
+ * half a request does, to be on two processors as much as two. */
+#define FOLLOW_EACH 8
+
+static bool set_policy(pid_t tid, int policy)
+{
+	const struct sched_param none = { 0 };
+
+	return sched_setscheduler(tid, policy, &none) == 0;
+}
+
+static void *try_policies(void *data)
+{
+	bool *can = data;
+
+	*can = sched_getscheduler(0) == SCHED_OTHER &&
+	       set_policy(0, SCHED_IDLE) && set_policy(0, SCHED_OTHER);
+	return NULL;
+}
+
+bool rfs_loop_can_give_way(void)
+{
+	pthread_t thread;
+	bool can = false;
+
+	if (rfs_thread_start(&thread, try_policies, &can) != 0)
+		return false;
+	pthread_join(thread, NULL);
+	return can;
+}
+
+void rfs_loop_give_way(struct rfs_loop_member *m)
+{
+	atomic_store(&m->gives_way, true);
+	set_policy(0, SCHED_IDLE);
+}
+
+void rfs_loop_stop_giving_way(struct rfs_loop_member *m)
+{
+	if (!atomic_load_explicit(&m->gives_way, memory_order_relaxed))
+		return;
+	set_policy(0, SCHED_OTHER);
+	atomic_store(&m->gives_way, false);
+}
+
+void rfs_loop_insist(struct rfs_loop_member *m)
+{
+	set_policy(atomic_load(&m->tid), SCHED_OTHER);
+}
+
+/* The processor on which 'tid' is, or was last; -1 if that cannot be told.  Source:
+ * proc(5), field 39 of /proc/PID/stat. */
+static int processor_of(pid_t tid)
+{
+	char path[64], text[1024], *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	/* The second field is a name, which may hold anything. */
+	p = strrchr(text, ')');
+	for (int field = 2; field < 39 && p; field++)
+		p = strchr(p + 1, ' ');
+	return p ? atoi(p + 1) : -1;
+}
+
+/* To one of 'there' that it may use.  It may be moved away again, and what it starts
+ * may run anywhere. */
+static void go_to(const cpu_set_t *there)
+{
+	cpu_set_t before, now;
+
+	if (sched_getaffinity(0, sizeof(before), &before) < 0)
+		return;
+	CPU_AND(&now, &before, there);
+	if (CPU_COUNT(&now) && sched_setaffinity(0, sizeof(now), &now) == 0)
+		sched_setaffinity(0, sizeof(before), &before);
+}
+
+void rfs_loop_follow(struct rfs_loop_member *m)
+{
+	cpu_set_t there;
+	int processor;
+
+	if (m->reader <= 0 || m->followed++ % FOLLOW_EACH)
+		return;
+	processor = processor_of(m->reader);
+	if (processor < 0 || processor >= CPU_SETSIZE)
+		return;
+	atomic_store_explicit(&m->loop->together, processor,
+			      memory_order_relaxed);
+	if (processor == sched_getcpu())
+		return;
+	CPU_ZERO(&there);
+	CPU_SET((size_t)processor, &there);
+	go_to(&there);
+}
+
+void rfs_loop_keep_away(struct rfs_loop *loop)
+{
+	int processor = atomic_load(&loop->together);
+	cpu_set_t there;
+
+	if (processor != sched_getcpu())
+		return;
+	memset(&there, 0xff, sizeof(there));
+	CPU_CLR((size_t)processor, &there);
+	go_to(&there);
+}
