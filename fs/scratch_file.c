@@ -8,8 +8,8 @@
 
 #include "core/cleanup.h"
 #include "fs/handle.h"
-#include "fs/loop.h"
 #include "fs/log.h"
+#include "fs/loop.h"
 
 #define FILE_INO 2
 #define TIMEOUT	 1.0
