@@ -156,13 +156,19 @@ static int wait_for_one(struct rfs_loop *loop, struct fuse_buf *buf, bool spins)
 	return r;
 }
 
-/* Requests of one reader alone are served one by one. */
+/* Only requests of one reader are served one by one.  What the kernel asks for itself is
+ * nobody's. */
 static void note_reader(struct rfs_loop_member *m, pid_t reader)
 {
-	if (reader == m->reader)
-		return;
+	struct rfs_loop *loop = m->loop;
+
 	m->reader = reader;
-	atomic_fetch_add_explicit(&m->readers, 1, memory_order_relaxed);
+	if (!reader ||
+	    atomic_load_explicit(&loop->several, memory_order_relaxed) ||
+	    atomic_load_explicit(&loop->reader, memory_order_relaxed) == reader)
+		return;
+	if (atomic_exchange(&loop->reader, reader))
+		atomic_store(&loop->several, true);
 }
 
 static void note_take(struct rfs_loop_member *m)
@@ -286,10 +292,10 @@ static int serve(struct rfs_loop_member *m, struct fuse_buf *buf)
 			r = wait_for_one(loop, buf, spins && gap < SPIN_NS);
 		if (r <= 0)
 			return r;
-		rfs_loop_stop_giving_way(m);
 		taken = rfs_loop_now();
 		gap = taken - answered;
 		atomic_store_explicit(&m->since, taken, memory_order_relaxed);
+		rfs_loop_stop_giving_way(m);
 		note_take(m);
 		tell_queue(loop);
 		if (took > RFS_LOOP_LONG_NS && is_help_needed(loop))
@@ -460,6 +466,7 @@ int rfs_loop_new(struct fuse_session *se, struct rfs_loop **ret,
 	loop->se = se;
 	loop->processors = count_processors();
 	loop->end_fd = loop->kick_fd = -1;
+	atomic_init(&loop->together, -1);
 	atomic_flag_clear(&loop->looks);
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_cond_init(&loop->unparked, NULL);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,38 +23,69 @@ static bool set_policy(pid_t tid, int policy)
 	return sched_setscheduler(tid, policy, &none) == 0;
 }
 
-static void *try_policies(void *data)
-{
-	bool *can = data;
+struct probe {
+	pid_t tid;
+	sem_t there, done;
+};
 
-	*can = sched_getscheduler(0) == SCHED_OTHER &&
-	       set_policy(0, SCHED_IDLE) && set_policy(0, SCHED_OTHER);
+static void *be_probed(void *data)
+{
+	struct probe *p = data;
+
+	p->tid = gettid();
+	sem_post(&p->there);
+	sem_wait(&p->done);
 	return NULL;
 }
 
+static void wait_for(sem_t *sem)
+{
+	while (sem_wait(sem) < 0)
+		;
+}
+
+/* On a thread that sleeps meanwhile: with that policy it might not be heard of for long. */
 bool rfs_loop_can_give_way(void)
 {
+	struct probe p = { 0 };
 	pthread_t thread;
 	bool can = false;
 
-	if (rfs_thread_start(&thread, try_policies, &can) != 0)
-		return false;
-	pthread_join(thread, NULL);
+	sem_init(&p.there, 0, 0);
+	sem_init(&p.done, 0, 0);
+	if (rfs_thread_start(&thread, be_probed, &p) == 0) {
+		wait_for(&p.there);
+		can = sched_getscheduler(p.tid) == SCHED_OTHER &&
+		      set_policy(p.tid, SCHED_IDLE) &&
+		      set_policy(p.tid, SCHED_OTHER);
+		sem_post(&p.done);
+		pthread_join(thread, NULL);
+	}
+	sem_destroy(&p.there);
+	sem_destroy(&p.done);
 	return can;
 }
 
 void rfs_loop_give_way(struct rfs_loop_member *m)
 {
+	/* Somebody may have given it another one since. */
+	if (sched_getscheduler(0) != SCHED_OTHER)
+		return;
 	atomic_store(&m->gives_way, true);
 	set_policy(0, SCHED_IDLE);
+	/* Nobody insists on it after the end of that. */
+	if (!atomic_load(&m->loop->beside))
+		rfs_loop_stop_giving_way(m);
 }
 
 void rfs_loop_stop_giving_way(struct rfs_loop_member *m)
 {
 	if (!atomic_load_explicit(&m->gives_way, memory_order_relaxed))
 		return;
-	set_policy(0, SCHED_OTHER);
-	atomic_store(&m->gives_way, false);
+	if (set_policy(0, SCHED_OTHER))
+		atomic_store(&m->gives_way, false);
+	else
+		atomic_store(&m->loop->unfit, true);
 }
 
 void rfs_loop_insist(struct rfs_loop_member *m)
@@ -105,10 +137,10 @@ void rfs_loop_follow(struct rfs_loop_member *m)
 		return;
 	processor = processor_of(m->reader);
 	if (processor < 0 || processor >= CPU_SETSIZE)
-		return;
+		processor = -1;
 	atomic_store_explicit(&m->loop->together, processor,
 			      memory_order_relaxed);
-	if (processor == sched_getcpu())
+	if (processor < 0 || processor == sched_getcpu())
 		return;
 	CPU_ZERO(&there);
 	CPU_SET((size_t)processor, &there);
@@ -120,7 +152,7 @@ void rfs_loop_keep_away(struct rfs_loop *loop)
 	int processor = atomic_load(&loop->together);
 	cpu_set_t there;
 
-	if (processor != sched_getcpu())
+	if (processor < 0 || processor != sched_getcpu())
 		return;
 	memset(&there, 0xff, sizeof(there));
 	CPU_CLR((size_t)processor, &there);

@@ -6,8 +6,8 @@
  * which nothing but a thread of the policy SCHED_IDLE runs is as good as an idle one to
  * it.  So a thread that is to be beside its reader has that policy from when it answers
  * until it takes the next request, and goes to the reader's processor now and then.
- * Never while it works on a request: it may hold locks, and start threads and programs,
- * which inherit the policy.
+ * Not while it finds out what to answer: it may hold locks of ours then, and start threads
+ * and programs, which inherit the policy.
  *
  * Where others want that processor such a thread does not get it.  The onlooker sees
  * that and takes the policy away.
@@ -25,7 +25,8 @@ struct rfs_loop_member;
  * may.  Any thread; it starts one to see. */
 bool rfs_loop_can_give_way(void);
 
-/* By the thread 'm' itself. */
+/* By the thread 'm' itself, which goes on working should it not be able to stop: the loop
+ * is told that it is unfit for this. */
 void rfs_loop_give_way(struct rfs_loop_member *m);
 void rfs_loop_stop_giving_way(struct rfs_loop_member *m);
 

@@ -36,6 +36,8 @@
 /* Who sleeps over one request after so long, at two looks, waits for a source; who had
  * the processor for so long has much to do that others are not to wait for. */
 #define STUCK_NS INT64_C(2000000)
+/* Where it cannot be told which of both it is. */
+#define STUCK_UNKNOWN_NS INT64_C(20000000)
 
 /* Requests that were taken, ever. */
 static unsigned long count_takes(struct rfs_loop *loop)
@@ -54,12 +56,13 @@ struct member_sight {
 	int64_t since;	  /* when it took what it works on for long */
 	int64_t cpu_ns;	  /* that it had when that was seen first */
 	unsigned asleep;  /* looks in a row since at which it slept */
-	bool is_stuck;
+	bool waits;	  /* for a source, so it seems */
+	bool has_much;	  /* to do */
 };
 
 /* What the onlooker saw last. */
 struct sight {
-	unsigned long takes, rests, readers;
+	unsigned long takes, rests;
 	struct rfs_trial trial;
 	bool is_crowded;  /* no thread was at leisure */
 	double runnable;  /* threads that work and do not sleep, averaged */
@@ -72,20 +75,23 @@ struct sight {
 
 /* What it sees now. */
 struct look {
-	unsigned long takes, readers;
+	unsigned long takes;
 	unsigned working; /* threads that work on a request */
 	/* Of them for so long that no reader of theirs can be about to ask again. */
 	unsigned for_long;
 	unsigned stuck; /* they wait for a source, or have much to do */
 	unsigned wanted;
-	unsigned able;	    /* of them, those that are not stuck */
-	bool is_starved;    /* one that gives way to its reader */
+	unsigned able;	  /* of them, those that are not stuck */
+	bool is_starved;  /* one that gives way to its reader, and was needed */
+	bool are_several; /* readers, since */
 	bool is_queue_long; /* a request waited behind another since */
 };
 
-/* Whether a thread of ours sleeps, as against running or waiting for a processor;
- * also true if that cannot be told.  Source: proc(5), /proc/PID/stat. */
-static bool sleeps(pid_t tid)
+enum rest { AWAKE, ASLEEP, UNKNOWN };
+
+/* Whether a thread of ours sleeps, as against running or waiting for a processor.
+ * Source: proc(5), /proc/PID/stat. */
+static enum rest rest_of(pid_t tid)
 {
 	char path[64], text[128];
 	ssize_t n = -1;
@@ -101,27 +107,39 @@ static bool sleeps(pid_t tid)
 	text[n > 0 ? n : 0] = 0;
 	/* Behind the name, which may hold anything. */
 	state = strrchr(text, ')');
-	return !state || strncmp(state, ") R", 3) != 0;
+	if (!state)
+		return UNKNOWN;
+	return strncmp(state, ") R", 3) == 0 ? AWAKE : ASLEEP;
+}
+
+static bool sleeps_for_long(struct rfs_loop_member *m, int64_t lasts_ns,
+			    struct member_sight *seen)
+{
+	enum rest rest = rest_of(atomic_load(&m->tid));
+
+	seen->asleep = rest == ASLEEP ? seen->asleep + 1 : 0;
+	return seen->asleep == 2 ||
+	       (rest == UNKNOWN && lasts_ns > STUCK_UNKNOWN_NS);
 }
 
 /* What 'm' works on since then takes long.  Once stuck it is so to the end: what comes
  * after the sleep may be another. */
-static bool is_stuck(struct rfs_loop_member *m, int64_t since,
-		     struct member_sight *seen)
+static void look_whether_stuck(struct rfs_loop_member *m, int64_t since,
+			       int64_t lasts_ns, struct member_sight *seen)
 {
 	int64_t cpu_ns;
 
-	if (seen->since == since && seen->is_stuck)
-		return true;
+	if (seen->since == since && (seen->waits || seen->has_much))
+		return;
 	cpu_ns = rfs_loop_ns(atomic_load(&m->clock));
 	if (seen->since != since) {
 		seen->since = since;
 		seen->cpu_ns = cpu_ns;
 		seen->asleep = 0;
+		seen->waits = seen->has_much = false;
 	}
-	seen->asleep = sleeps(atomic_load(&m->tid)) ? seen->asleep + 1 : 0;
-	seen->is_stuck = seen->asleep == 2 || cpu_ns - seen->cpu_ns > STUCK_NS;
-	return seen->is_stuck;
+	seen->has_much = cpu_ns - seen->cpu_ns > STUCK_NS;
+	seen->waits = !seen->has_much && sleeps_for_long(m, lasts_ns, seen);
 }
 
 /* Who gives way takes a request or sleeps within a tick, or others have its processor:
@@ -145,6 +163,7 @@ static void look_at_members(struct rfs_loop *loop, struct sight *s,
 {
 	int64_t since, now = rfs_loop_now();
 	unsigned long takes;
+	unsigned much = 0;
 
 	for (size_t i = 0; i < RFS_LOOP_THREADS_MAX; i++) {
 		struct rfs_loop_member *m = &loop->members[i];
@@ -153,13 +172,18 @@ static void look_at_members(struct rfs_loop *loop, struct sight *s,
 		since = atomic_load_explicit(&m->since, memory_order_relaxed);
 		l->working += since != 0;
 		l->for_long += since && now - since > RFS_LOOP_LONG_NS;
-		l->stuck += since && now - since > STUCK_NS &&
-			    is_stuck(m, since, seen);
+		if (since && now - since > STUCK_NS) {
+			look_whether_stuck(m, since, now - since, seen);
+			l->stuck += seen->waits;
+			much += seen->has_much;
+		}
 		takes = atomic_load(&m->takes);
 		l->takes += takes;
-		l->readers += atomic_load(&m->readers);
-		l->is_starved |= is_starved(m, takes, seen);
+		if (is_starved(m, takes, seen))
+			l->is_starved |= since || rfs_loop_is_one_waiting(loop);
 	}
+	/* Where as many have much to do more would but share the processors. */
+	l->stuck += much < loop->processors ? much : loop->processors;
 }
 
 static struct look look_at(struct rfs_loop *loop, struct sight *s)
@@ -169,6 +193,7 @@ static struct look look_at(struct rfs_loop *loop, struct sight *s)
 		.is_queue_long =
 			atomic_exchange(&loop->queue, RFS_LOOP_QUEUE_ASKED) ==
 			RFS_LOOP_QUEUE_LONG,
+		.are_several = atomic_exchange(&loop->several, false),
 	};
 
 	look_at_members(loop, s, &l);
@@ -195,7 +220,8 @@ static void average_runnable(struct rfs_loop *loop, struct sight *s,
 	s->unasked = 0;
 	for (size_t i = 0; i < RFS_LOOP_THREADS_MAX; i++)
 		if (atomic_load(&loop->members[i].since))
-			asleep += sleeps(atomic_load(&loop->members[i].tid));
+			asleep += rest_of(atomic_load(&loop->members[i].tid)) ==
+				  ASLEEP;
 	/* Nobody is at leisure: who does not work is about to take. */
 	active -= asleep < active ? asleep : active;
 	s->runnable += (active - s->runnable) / RUNNABLE_ANSWERS;
@@ -238,6 +264,7 @@ static void see_to_spare(struct rfs_loop *loop, struct sight *s,
 		if (s->spare < SPARE_TICKS)
 			return;
 		atomic_fetch_sub(&loop->wanted, 1);
+		s->runnable--;
 	}
 	s->spare = s->peak = 0;
 }
@@ -246,10 +273,13 @@ static void see_to_spare(struct rfs_loop *loop, struct sight *s,
 static void try_ways(struct rfs_loop *loop, struct sight *s, struct look *l)
 {
 	bool one_by_one = loop->processors > 1 && !l->stuck &&
-			  !l->is_queue_long && l->readers == s->readers;
+			  !l->is_queue_long && !l->are_several;
 	unsigned before = rfs_trial_least(&s->trial);
-	enum rfs_trial_way way = rfs_trial_look(
-		&s->trial, rfs_loop_now(), l->takes, l->wanted, one_by_one);
+	enum rfs_trial_way way;
+
+	s->trial.can_be_beside &= !atomic_load(&loop->unfit);
+	way = rfs_trial_look(&s->trial, rfs_loop_now(), l->takes, l->wanted,
+			     one_by_one);
 
 	if (one_by_one && rfs_trial_least(&s->trial) < before &&
 	    l->able == before)
@@ -260,11 +290,16 @@ static void try_ways(struct rfs_loop *loop, struct sight *s, struct look *l)
 }
 
 static void remember(struct rfs_loop *loop, struct sight *s,
-		     const struct look *l)
+		     unsigned long takes)
 {
-	s->takes = l->takes;
-	s->readers = l->readers;
+	s->takes = takes;
 	s->rests = atomic_load(&loop->rests);
+}
+
+static void add_one(struct rfs_loop *loop, struct sight *s)
+{
+	s->is_full = !rfs_loop_add_taker(loop);
+	s->runnable += !s->is_full; /* until it is asked again */
 }
 
 static void see(struct rfs_loop *loop, struct sight *s)
@@ -273,18 +308,18 @@ static void see(struct rfs_loop *loop, struct sight *s)
 
 	atomic_store(&loop->stuck, l.stuck);
 	s->is_full = false;
-	if (l.is_starved && rfs_loop_is_one_waiting(loop))
+	if (l.is_starved)
 		rfs_trial_shun_beside(&s->trial);
 	try_ways(loop, s, &l);
 	if (is_short_of_threads(loop, s, &l) ||
 	    l.able < rfs_trial_least(&s->trial))
-		s->is_full = !rfs_loop_add_taker(loop);
+		add_one(loop, s);
 	else
 		see_to_spare(loop, s, &l);
 	s->quiet = l.takes == s->takes && atomic_load(&loop->leisure)
 			   ? s->quiet + 1
 			   : 0;
-	remember(loop, s, &l);
+	remember(loop, s, l.takes);
 }
 
 /* Whether the onlooker may sleep until someone takes a request: nobody took one
@@ -314,7 +349,6 @@ void rfs_loop_look_on(struct rfs_loop *loop)
 	struct pollfd kicked = { .fd = loop->kick_fd, .events = POLLIN };
 	struct sight s = { .trial.can_be_beside = loop->processors > 1 &&
 						  rfs_loop_can_give_way() };
-	struct look l;
 	eventfd_t count;
 	int tick, r;
 
@@ -331,8 +365,7 @@ void rfs_loop_look_on(struct rfs_loop *loop)
 		s.is_crowded = false;
 		if (r > 0)
 			eventfd_read(loop->kick_fd, &count);
-		l = look_at(loop, &s);
-		remember(loop, &s, &l);
+		remember(loop, &s, count_takes(loop));
 	}
 	give_no_way(loop);
 }

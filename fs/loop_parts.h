@@ -39,7 +39,6 @@ struct rfs_loop_member {
 	atomic_bool gives_way; /* it has the policy SCHED_IDLE */
 	unsigned followed;     /* its own: requests taken beside a reader */
 	pid_t reader;	       /* its own: whose request it took last, or 0 */
-	atomic_ulong readers;  /* how often that was another one */
 	_Atomic pid_t tid;
 	_Atomic clockid_t clock; /* of the processors' time that it had */
 	struct rfs_loop *loop;
@@ -61,15 +60,20 @@ struct rfs_loop {
 	atomic_flag looks;	     /* one thread at the most spins */
 
 	alignas(RFS_LOOP_LINE) atomic_int
-		together; /* the processor where both were last, if it is so */
+		together; /* the processor where both were last, or -1 */
+	atomic_bool
+		several; /* requests of more than one reader came since the onlooker looked */
+	_Atomic pid_t reader; /* whose came last, or 0 */
+	atomic_bool unfit; /* for that: a thread could not leave the policy */
 	atomic_bool
 		beside; /* the thread that is wanted is to be where its reader is */
-	atomic_uint active;  /* threads that are not parked */
-	atomic_uint wanted;  /* of them */
-	atomic_uint stuck;   /* threads that wait for a source, as last seen */
-	atomic_int queue;    /* of requests, an enum rfs_loop_queue */
-	atomic_bool is_told; /* to end */
-	atomic_bool ends;    /* it does */
+	atomic_uint active; /* threads that are not parked */
+	atomic_uint wanted; /* of them */
+	atomic_uint stuck; /* threads that wait for a source or have much to do,
+			     * as last seen */
+	atomic_int queue;  /* of requests, an enum rfs_loop_queue */
+	atomic_bool is_told;   /* to end */
+	atomic_bool ends;      /* it does */
 	_Atomic int64_t ended; /* since when */
 	atomic_bool sleeps;    /* the onlooker */
 	atomic_int failure;

@@ -12,8 +12,8 @@
  * - two threads that wait at the device: one is woken at each request, for nothing or
  *   to take it where the reader runs.
  *
- * So they are tried, each for some milliseconds, and the fastest stays for a second,
- * or until it has become much slower.
+ * So they are tried, each for some milliseconds, and the fastest stays for two seconds,
+ * or until it has become slower than another one was.
  *
  * For the onlooker alone; it asks for nothing but numbers.
  */

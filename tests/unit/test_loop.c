@@ -36,7 +36,6 @@
 #define MEDIUM	  4
 #define MEDIUM_US 700 /* less than the onlooker's tick */
 #define BUSY	  5
-#define BUSY_NS	  400000
 #define LATE	  6
 #define MANY	  32
 #define MORE	  80 /* than there are threads at the most */
@@ -55,6 +54,7 @@ static struct {
 	pthread_cond_t changed;
 	unsigned held, answered;
 	unsigned busy, most_busy; /* with "medium" or "busy" */
+	int64_t busy_ns;	  /* how long "busy" works */
 	bool is_open;
 	unsigned ends; /* how often it was told of the end */
 
@@ -114,7 +114,7 @@ static void work(void)
 		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
 	while ((now.tv_sec - begun.tv_sec) * 1000000000 + now.tv_nsec -
 		       begun.tv_nsec <
-	       BUSY_NS);
+	       fs.busy_ns);
 }
 
 static void take_a_while(fuse_ino_t ino)
@@ -455,14 +455,14 @@ static void test_four_readers(void **state)
 }
 
 /* Processes, whose time counts only when they are over. */
-static void start_processes(pid_t *pids, size_t count)
+static void start_processes(pid_t *pids, size_t count, int times)
 {
 	for (size_t i = 0; i < count; i++) {
 		pids[i] = fork();
 		assert_true(pids[i] >= 0);
 		if (pids[i] > 0)
 			continue;
-		for (int k = 0; k < 300; k++)
+		for (int k = 0; k < times; k++)
 			if (read_one("busy") != 'b')
 				_exit(1);
 		_exit(0);
@@ -486,7 +486,7 @@ static double seconds_worked(void)
 }
 
 /* The part of the processors that we had meanwhile. */
-static double read_busy(size_t count, unsigned processors)
+static double read_busy(size_t count, unsigned processors, int times)
 {
 	double worked = seconds_worked();
 	struct timespec begun, now;
@@ -495,7 +495,7 @@ static double read_busy(size_t count, unsigned processors)
 
 	fs.most_busy = 0;
 	clock_gettime(CLOCK_MONOTONIC, &begun);
-	start_processes(pids, count);
+	start_processes(pids, count, times);
 	for (size_t i = 0; i < count; i++) {
 		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
 		assert_int_equal(status, 0);
@@ -515,27 +515,17 @@ static unsigned count_processors(void)
 	return (unsigned)CPU_COUNT(&set);
 }
 
-/* More threads than processors would but wait for these, and the longer each of them
- * takes for that, the less may it look like a source that is slow.  Those that were
- * there for one go.  Where others have the processors for milliseconds each time that
- * looks like one, too. */
-static void test_work_has_a_thread_for_each_processor(void **state)
+/* With so many readers, each of whom has a request worked on for 'busy_ns'. */
+static void test_few_threads_work(int64_t busy_ns, int times)
 {
 	const unsigned processors = count_processors(), few = 3 * processors;
-	pthread_t threads[MANY];
-	int got[MANY];
 	double part = 1;
 
-	(void)state;
-	NEEDS_FUSE();
 	if (8 * processors > 64)
 		skip(); /* there are hardly more threads than that */
-	start_readers(threads, got, MANY);
-	assert_true(wait_held(MANY));
-	let_go();
-	join_readers(threads, got, MANY);
+	fs.busy_ns = busy_ns;
 	for (int i = 0; i < 5 && part > 0.9; i++) {
-		part = read_busy(8 * processors, processors);
+		part = read_busy(8 * processors, processors, times);
 		if (fs.most_busy <= few)
 			return;
 	}
@@ -544,6 +534,32 @@ static void test_work_has_a_thread_for_each_processor(void **state)
 			 processors);
 	print_message("others have the processors: skipped\n");
 	skip();
+}
+
+/* More threads than processors would but wait for these, and the longer each of them
+ * takes for that, the less may it look like a source that is slow.  Those that were
+ * there for one go.  Where others have the processors for milliseconds each time that
+ * looks like one, too. */
+static void test_work_has_a_thread_for_each_processor(void **state)
+{
+	pthread_t threads[MANY];
+	int got[MANY];
+
+	(void)state;
+	NEEDS_FUSE();
+	start_readers(threads, got, MANY);
+	assert_true(wait_held(MANY));
+	let_go();
+	join_readers(threads, got, MANY);
+	test_few_threads_work(400000, 300);
+}
+
+/* Nor where each request is so much work that others are not to wait for it. */
+static void test_much_work_has_few_threads(void **state)
+{
+	(void)state;
+	NEEDS_FUSE();
+	test_few_threads_work(8000000, 15);
 }
 
 static void *read_fast(void *data)
@@ -701,6 +717,7 @@ int main(void)
 		TEST(test_two_readers),
 		TEST(test_four_readers),
 		TEST(test_work_has_a_thread_for_each_processor),
+		TEST(test_much_work_has_few_threads),
 		TEST(test_many_readers),
 		TEST(test_gives_way_between_requests),
 		TEST(test_ends_when_unmounted),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-/* A thread gives way and goes where another one is, and what it starts does not. */
+/* A thread gives way, and goes where another one is. */
 #include "fs/loop_beside.h"
 
 #include <sched.h>
@@ -19,7 +19,7 @@
 /* Its kernel may have moved it away again by the time one looks. */
 #define TIMES 200
 
-static struct rfs_loop loop;
+static struct rfs_loop loop = { .beside = true };
 
 /* Somebody who is on one processor until told to end. */
 struct reader {
@@ -108,12 +108,12 @@ static void readers_that_are_not_there_are_not_followed(void **state)
 	struct rfs_loop_member m = { .loop = &loop };
 
 	(void)state;
-	loop.together = 12345;
 	for (size_t i = 0; i < sizeof(nobody) / sizeof(nobody[0]); i++) {
 		m.reader = nobody[i];
 		m.followed = 0;
+		loop.together = 12345;
 		rfs_loop_follow(&m);
-		assert_int_equal(loop.together, 12345);
+		assert_int_equal(loop.together, nobody[i] > 0 ? -1 : 12345);
 	}
 }
 
@@ -136,22 +136,6 @@ static void keeps_away_from_them(void **state)
 	assert_true(CPU_EQUAL(&before, &after));
 }
 
-static void *say_policy(void *data)
-{
-	*(int *)data = sched_getscheduler(0);
-	return NULL;
-}
-
-static int policy_of_another(void)
-{
-	pthread_t thread;
-	int policy = -1;
-
-	assert_int_equal(pthread_create(&thread, NULL, say_policy, &policy), 0);
-	pthread_join(thread, NULL);
-	return policy;
-}
-
 static void gives_way_until_it_stops(void **state)
 {
 	struct rfs_loop_member m = { .loop = &loop };
@@ -166,7 +150,19 @@ static void gives_way_until_it_stops(void **state)
 	assert_int_equal(sched_getscheduler(0), SCHED_IDLE);
 	rfs_loop_stop_giving_way(&m);
 	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
-	assert_int_equal(policy_of_another(), SCHED_OTHER);
+}
+
+/* After the end of that nobody would see to it that it gets a processor. */
+static void gives_no_way_when_it_is_over(void **state)
+{
+	struct rfs_loop_member m = { .loop = &loop };
+
+	(void)state;
+	loop.beside = false;
+	rfs_loop_give_way(&m);
+	loop.beside = true;
+	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+	assert_false(m.gives_way);
 }
 
 static void *insist(void *data)
@@ -196,6 +192,7 @@ static void another_thread_ends_it(void **state)
 static void other_policies_stay(void **state)
 {
 	const struct sched_param none = { 0 };
+	struct rfs_loop_member m = { .loop = &loop };
 	bool can;
 
 	(void)state;
@@ -203,6 +200,7 @@ static void other_policies_stay(void **state)
 		skip();
 	assert_int_equal(sched_setscheduler(0, SCHED_BATCH, &none), 0);
 	can = rfs_loop_can_give_way();
+	rfs_loop_give_way(&m);
 	assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
 	assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &none), 0);
 	assert_false(can);
@@ -215,6 +213,7 @@ int main(void)
 		cmocka_unit_test(readers_that_are_not_there_are_not_followed),
 		cmocka_unit_test(keeps_away_from_them),
 		cmocka_unit_test(gives_way_until_it_stops),
+		cmocka_unit_test(gives_no_way_when_it_is_over),
 		cmocka_unit_test(another_thread_ends_it),
 		cmocka_unit_test(other_policies_stay),
 	};
