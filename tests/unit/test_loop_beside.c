@@ -21,6 +21,15 @@
 
 static struct rfs_loop loop = { .beside = true };
 
+/* Of the loop: it is aligned as no variable on the stack can be relied on to be. */
+static struct rfs_loop_member *new_member(void)
+{
+	struct rfs_loop_member *m = &loop.members[0];
+
+	*m = (struct rfs_loop_member){ .loop = &loop, .tid = gettid() };
+	return m;
+}
+
 /* Somebody who is on one processor until told to end. */
 struct reader {
 	pthread_t thread;
@@ -83,7 +92,7 @@ static bool gets_there(struct rfs_loop_member *m, int processor)
 
 static void follows_its_reader(void **state)
 {
-	struct rfs_loop_member m = { .loop = &loop };
+	struct rfs_loop_member *m = new_member();
 	const cpu_set_t before = allowed();
 	cpu_set_t after;
 	struct reader r;
@@ -93,8 +102,8 @@ static void follows_its_reader(void **state)
 		if (!CPU_ISSET(i, &before))
 			continue;
 		start_reader(&r, i);
-		m.reader = r.tid;
-		assert_true(gets_there(&m, (int)i));
+		m->reader = r.tid;
+		assert_true(gets_there(m, (int)i));
 		assert_int_equal(loop.together, i);
 		after = allowed();
 		assert_true(CPU_EQUAL(&before, &after));
@@ -105,14 +114,14 @@ static void follows_its_reader(void **state)
 static void readers_that_are_not_there_are_not_followed(void **state)
 {
 	static const pid_t nobody[] = { 0, -1, INT32_MAX };
-	struct rfs_loop_member m = { .loop = &loop };
+	struct rfs_loop_member *m = new_member();
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(nobody) / sizeof(nobody[0]); i++) {
-		m.reader = nobody[i];
-		m.followed = 0;
+		m->reader = nobody[i];
+		m->followed = 0;
 		loop.together = 12345;
-		rfs_loop_follow(&m);
+		rfs_loop_follow(m);
 		assert_int_equal(loop.together, nobody[i] > 0 ? -1 : 12345);
 	}
 }
@@ -138,31 +147,31 @@ static void keeps_away_from_them(void **state)
 
 static void gives_way_until_it_stops(void **state)
 {
-	struct rfs_loop_member m = { .loop = &loop };
+	struct rfs_loop_member *m = new_member();
 
 	(void)state;
 	if (!rfs_loop_can_give_way())
 		skip();
 	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
-	rfs_loop_stop_giving_way(&m);
+	rfs_loop_stop_giving_way(m);
 	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
-	rfs_loop_give_way(&m);
+	rfs_loop_give_way(m);
 	assert_int_equal(sched_getscheduler(0), SCHED_IDLE);
-	rfs_loop_stop_giving_way(&m);
+	rfs_loop_stop_giving_way(m);
 	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
 }
 
 /* After the end of that nobody would see to it that it gets a processor. */
 static void gives_no_way_when_it_is_over(void **state)
 {
-	struct rfs_loop_member m = { .loop = &loop };
+	struct rfs_loop_member *m = new_member();
 
 	(void)state;
 	loop.beside = false;
-	rfs_loop_give_way(&m);
+	rfs_loop_give_way(m);
 	loop.beside = true;
 	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
-	assert_false(m.gives_way);
+	assert_false(m->gives_way);
 }
 
 static void *insist(void *data)
@@ -173,26 +182,26 @@ static void *insist(void *data)
 
 static void another_thread_ends_it(void **state)
 {
-	struct rfs_loop_member m = { .loop = &loop, .tid = gettid() };
+	struct rfs_loop_member *m = new_member();
 	pthread_t thread;
 
 	(void)state;
 	if (!rfs_loop_can_give_way())
 		skip();
-	rfs_loop_give_way(&m);
-	assert_int_equal(pthread_create(&thread, NULL, insist, &m), 0);
+	rfs_loop_give_way(m);
+	assert_int_equal(pthread_create(&thread, NULL, insist, m), 0);
 	pthread_join(thread, NULL);
 	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
-	assert_true(m.gives_way);
-	rfs_loop_stop_giving_way(&m);
-	assert_false(m.gives_way);
+	assert_true(m->gives_way);
+	rfs_loop_stop_giving_way(m);
+	assert_false(m->gives_way);
 }
 
 /* Who has another policy already is left alone. */
 static void other_policies_stay(void **state)
 {
 	const struct sched_param none = { 0 };
-	struct rfs_loop_member m = { .loop = &loop };
+	struct rfs_loop_member *m = new_member();
 	bool can;
 
 	(void)state;
@@ -200,7 +209,7 @@ static void other_policies_stay(void **state)
 		skip();
 	assert_int_equal(sched_setscheduler(0, SCHED_BATCH, &none), 0);
 	can = rfs_loop_can_give_way();
-	rfs_loop_give_way(&m);
+	rfs_loop_give_way(m);
 	assert_int_equal(sched_getscheduler(0), SCHED_BATCH);
 	assert_int_equal(sched_setscheduler(0, SCHED_OTHER, &none), 0);
 	assert_false(can);
