@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "fs/loop_beside.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "fs/loop_parts.h"
+#include "fs/proc_stat.h"
 #include "fs/thread.h"
 
 /* How many requests later the reader may be elsewhere: to look costs about as much as
@@ -93,26 +93,19 @@ void rfs_loop_insist(struct rfs_loop_member *m)
 	set_policy(atomic_load(&m->tid), SCHED_OTHER);
 }
 
-/* The processor on which 'tid' is, or was last; -1 if that cannot be told.  Source:
- * proc(5), field 39 of /proc/PID/stat. */
+/* The processor on which 'tid' is, or was last; -1 if that cannot be told. */
 static int processor_of(pid_t tid)
 {
-	char path[64], text[1024], *p;
-	ssize_t n;
-	int fd;
+	char path[64], text[1024];
+	const char *p;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = 0;
-	/* The second field is a name, which may hold anything. */
-	p = strrchr(text, ')');
-	for (int field = 2; field < 39 && p; field++)
-		p = strchr(p + 1, ' ');
-	return p ? atoi(p + 1) : -1;
+	p = rfs_proc_stat(path, text, sizeof(text));
+	for (int field = 3; field < 39 && p; field++) {
+		p = strchr(p, ' ');
+		p = p ? p + 1 : NULL;
+	}
+	return p ? atoi(p) : -1;
 }
 
 /* To one of 'there' that it may use.  It may be moved away again, and what it starts

@@ -7,17 +7,15 @@
  * threads than there are processors.  In quiet times the onlooker sleeps, and is woken
  * by whoever takes a request then.
  */
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "fs/loop.h"
 #include "fs/loop_beside.h"
 #include "fs/loop_parts.h"
 #include "fs/loop_trial.h"
+#include "fs/proc_stat.h"
 
 #define TICK_MS	     1
 #define TICK_FULL_MS 20 /* when there can be no more threads */
@@ -64,10 +62,10 @@ struct member_sight {
 struct sight {
 	unsigned long takes, rests;
 	struct rfs_trial trial;
-	bool is_crowded;  /* no thread was at leisure */
-	double runnable;  /* threads that work and do not sleep, averaged */
-	unsigned unasked; /* ticks since that was asked */
-	unsigned peak;	  /* the most that worked at once of late */
+	bool is_crowded; /* no thread was at leisure */
+	double runnable; /* threads that run or wait for a processor, averaged */
+	unsigned unasked;      /* ticks since that was asked */
+	unsigned peak;	       /* the most that worked at once of late */
 	unsigned spare, quiet; /* ticks */
 	bool is_full;	       /* there were no more threads to be had */
 	struct member_sight members[RFS_LOOP_THREADS_MAX];
@@ -89,27 +87,17 @@ struct look {
 
 enum rest { AWAKE, ASLEEP, UNKNOWN };
 
-/* Whether a thread of ours sleeps, as against running or waiting for a processor.
- * Source: proc(5), /proc/PID/stat. */
+/* Whether a thread of ours sleeps, as against running or waiting for a processor. */
 static enum rest rest_of(pid_t tid)
 {
 	char path[64], text[128];
-	ssize_t n = -1;
-	char *state;
-	int fd;
+	const char *state;
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		n = read(fd, text, sizeof(text) - 1);
-		close(fd);
-	}
-	text[n > 0 ? n : 0] = 0;
-	/* Behind the name, which may hold anything. */
-	state = strrchr(text, ')');
+	state = rfs_proc_stat(path, text, sizeof(text));
 	if (!state)
 		return UNKNOWN;
-	return strncmp(state, ") R", 3) == 0 ? AWAKE : ASLEEP;
+	return *state == 'R' ? AWAKE : ASLEEP;
 }
 
 static bool sleeps_for_long(struct rfs_loop_member *m, int64_t lasts_ns,

@@ -12,22 +12,21 @@
 #define KEPT_NS (100 * MS)
 /* Requests that are further apart are not worth it. */
 #define APART_NS (4 * MS)
-/* So much faster has to be what takes more than one thread wherever it is, or the place
- * of what is kept. */
+/* So much faster than the ways before it has a way to be, and than one that is kept. */
 #define BETTER 1.1
 
 static void begin(struct rfs_trial *t, int phase, enum rfs_trial_way way)
 {
 	t->phase = phase;
 	t->way = way;
-	t->since_ns = t->kept_ns = t->seen_ns;
-	t->since = t->kept = t->seen;
+	t->since_ns = t->seen_ns;
+	t->since = t->seen;
 }
 
-static double rate(const struct rfs_trial *t, int64_t since_ns,
-		   unsigned long since)
+static double rate(const struct rfs_trial *t)
 {
-	return (double)(t->seen - since) / (double)(t->seen_ns - since_ns);
+	return (double)(t->seen - t->since) /
+	       (double)(t->seen_ns - t->since_ns);
 }
 
 /* One reader, which asks again and again: no more threads are there than for it. */
@@ -81,7 +80,7 @@ static void measure(struct rfs_trial *t)
 	if (t->seen_ns - t->since_ns < MEASURE_NS ||
 	    t->seen - t->since < MEASURED)
 		return;
-	t->rates[t->way] = rate(t, t->since_ns, t->since);
+	t->rates[t->way] = rate(t);
 	try_next(t);
 }
 
@@ -93,12 +92,10 @@ static void keep(struct rfs_trial *t)
 		begin(t, RFS_TRIAL_IDLE, RFS_TRIAL_ONE);
 		return;
 	}
-	if (t->seen_ns - t->kept_ns < KEPT_NS)
+	if (t->seen_ns - t->since_ns < KEPT_NS)
 		return;
-	t->rates[t->way] = rate(t, t->kept_ns, t->kept);
-	t->way = best(t, t->way);
-	t->kept_ns = t->seen_ns;
-	t->kept = t->seen;
+	t->rates[t->way] = rate(t);
+	begin(t, RFS_TRIAL_KEEP, best(t, t->way));
 }
 
 /* Who was not alone for a moment, or asked for more at once, goes on where it was. */

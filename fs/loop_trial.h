@@ -31,7 +31,7 @@ enum rfs_trial_way {
 };
 
 struct rfs_trial {
-	bool can_be_beside; /* set once, by the owner */
+	bool can_be_beside; /* the owner says so */
 	enum {
 		RFS_TRIAL_IDLE,	   /* requests do not come like that */
 		RFS_TRIAL_SETTLE,  /* the way has just been taken */
@@ -39,12 +39,11 @@ struct rfs_trial {
 		RFS_TRIAL_KEEP,	   /* it was the best */
 	} phase;
 	enum rfs_trial_way way;
-	int64_t since_ns;	      /* when the phase began */
-	unsigned long since;	      /* requests taken before it */
+	int64_t since_ns;	      /* when the phase began, or was
+				       * measured last */
+	unsigned long since;	      /* requests taken until then */
 	double rates[RFS_TRIAL_WAYS]; /* measured: requests a nanosecond */
 	int64_t tried_ns;	      /* when all of them were, or 0 */
-	int64_t kept_ns; /* while one is kept: when it was last measured */
-	unsigned long kept;
 	int64_t shunned_ns; /* until when no thread goes beside the reader */
 	int64_t taken_ns;   /* when more were seen to be taken, last */
 	int64_t seen_ns;    /* the last look */

@@ -538,8 +538,7 @@ static void test_few_threads_work(int64_t busy_ns, int times)
 
 /* More threads than processors would but wait for these, and the longer each of them
  * takes for that, the less may it look like a source that is slow.  Those that were
- * there for one go.  Where others have the processors for milliseconds each time that
- * looks like one, too. */
+ * there for one go. */
 static void test_work_has_a_thread_for_each_processor(void **state)
 {
 	pthread_t threads[MANY];

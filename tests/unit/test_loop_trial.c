@@ -35,6 +35,13 @@ static enum rfs_trial_way look(struct world *w, bool one_by_one)
 	return way;
 }
 
+/* Requests come one by one for so long. */
+static void go_on(struct world *w, unsigned ms)
+{
+	for (unsigned i = 0; i < ms; i++)
+		look(w, true);
+}
+
 static struct world run(unsigned by_one, unsigned beside, unsigned by_two,
 			unsigned ms)
 {
@@ -42,8 +49,7 @@ static struct world run(unsigned by_one, unsigned beside, unsigned by_two,
 			   .by = { by_one, beside, by_two },
 			   .trial.can_be_beside = beside > 0 };
 
-	for (unsigned i = 0; i < ms; i++)
-		look(&w, true);
+	go_on(&w, ms);
 	return w;
 }
 
@@ -104,8 +110,7 @@ static void luck_is_found_out(void **state)
 	assert_int_equal(w.trial.phase, RFS_TRIAL_KEEP);
 	assert_int_equal(w.trial.way, RFS_TRIAL_ONE);
 	w.by[RFS_TRIAL_ONE] = 20;
-	for (int i = 0; i < 250; i++)
-		look(&w, true);
+	go_on(&w, 250);
 	assert_int_equal(w.trial.phase, RFS_TRIAL_KEEP);
 	assert_int_equal(w.trial.way, RFS_TRIAL_BESIDE);
 }
@@ -117,8 +122,7 @@ static void what_changes_is_found_in_time(void **state)
 	(void)state;
 	assert_int_equal(w.trial.way, RFS_TRIAL_TWO);
 	w.by[RFS_TRIAL_ONE] = 100;
-	for (int i = 0; i < 2200; i++)
-		look(&w, true);
+	go_on(&w, 2200);
 	assert_int_equal(w.trial.way, RFS_TRIAL_ONE);
 }
 
@@ -132,8 +136,7 @@ static void who_got_no_processor_is_not_beside(void **state)
 	rfs_trial_shun_beside(&w.trial);
 	for (int i = 0; i < 1900; i++)
 		assert_int_not_equal(look(&w, true), RFS_TRIAL_BESIDE);
-	for (int i = 0; i < 2500; i++)
-		look(&w, true);
+	go_on(&w, 2500);
 	assert_int_equal(w.trial.way, RFS_TRIAL_BESIDE);
 	w = run(40, 0, 70, 5000);
 	assert_int_equal(w.ms[RFS_TRIAL_BESIDE], 0);
@@ -177,12 +180,10 @@ static void after_a_moment_it_goes_on(void **state)
 	assert_int_equal(w.ms[RFS_TRIAL_TWO], before);
 	/* But who comes after a pause does. */
 	w.by[RFS_TRIAL_ONE] = w.by[RFS_TRIAL_BESIDE] = 0;
-	for (int i = 0; i < 5; i++)
-		look(&w, true);
+	go_on(&w, 5);
 	w.by[RFS_TRIAL_ONE] = 40;
 	w.by[RFS_TRIAL_BESIDE] = 90;
-	for (int i = 0; i < 120; i++)
-		look(&w, true);
+	go_on(&w, 120);
 	assert_true(w.ms[RFS_TRIAL_TWO] > before);
 }
 
